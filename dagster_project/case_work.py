@@ -1,0 +1,200 @@
+"""What a worker process does with one case: take it in, segment it, measure it. No Dagster and no DuckDB here.
+
+Each function reads verified files, writes files atomically, and returns a small result for the driver to store.
+"""
+
+import time
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+
+from models.imaging.dicom import read_delivery
+from models.imaging.dixon import CONTRASTS, DixonSet
+from models.imaging.nifti import CorruptVolume, combined_sha256, read_image_sha256, read_volume, write_volume
+from models.measurement.morphometry import measure_muscles, measure_profile
+from models.segmentation.inference import Segmenter, choose_device, open_model
+from models.statistics import normative
+
+
+@dataclass(frozen=True)
+class ArchiveCase:
+    """A delivered archive, where its volumes go, what later releases deliver, and whose archives stay unread."""
+
+    archive: Path
+    home: Path
+    study: str
+    release: str
+    superseded: frozenset[tuple[str, str]]
+    withdrawn: frozenset[str]
+
+
+@dataclass(frozen=True)
+class ImageCase:
+    """A participant and visit whose images lie under MYONORM_HOME, and the model to use."""
+
+    home: Path
+    study: str
+    participant_id: str
+    visit: str
+    image_sha256: str
+    attempts: int
+    model: str
+    device: str
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the case's derivatives, relative to MYONORM_HOME."""
+        return derivative_folder(self.study, self.participant_id, self.visit)
+
+
+def derivative_folder(study: str, participant_id: str, visit: str = "") -> Path:
+    """Folder of a participant's (and visit's) derivatives, relative to MYONORM_HOME."""
+    return Path("derivatives") / study / participant_id / visit
+
+
+def take_in(case: ArchiveCase) -> pd.DataFrame:
+    """Archive -> four stored volumes; returns their rows of raw.dixon_series without study and release.
+
+    Raises
+    ------
+    Refusal
+        As `read_delivery`.
+    Excluded
+        If the person has withdrawn, or a later release has replaced this delivery.
+    """
+    if case.archive.stem.split("_")[0] in case.withdrawn:
+        raise Excluded("withdrawn", "The person has withdrawn; the images were not read.")
+    delivery = read_delivery(case.archive)
+    if (delivery.patient_id, delivery.visit) in case.superseded:
+        raise Excluded("superseded", "A release registered later delivers this participant and visit.")
+    folder = derivative_folder(case.study, delivery.patient_id, delivery.visit)
+    (case.home / folder).mkdir(parents=True, exist_ok=True)
+    rows = []
+    for contrast in CONTRASTS:
+        path = folder / f"{contrast}.nii.gz"
+        facts = asdict(delivery.facts[contrast])
+        provenance = {"study": case.study, "release": case.release, "contrast": contrast, **facts}
+        volume = delivery.dixon.volumes[contrast]
+        sha256 = write_volume(case.home / path, volume, delivery.dixon.affine, provenance)
+        rows.append({"contrast": contrast, "image_sha256": sha256, "nifti_path": str(path), **facts})
+    affine = delivery.dixon.affine
+    return pd.DataFrame(rows).assign(
+        participant_id=delivery.patient_id,
+        visit=delivery.visit,
+        shape=[list(volume.shape)] * len(rows),
+        spacing=[[float(step) for step in np.linalg.norm(affine[:3, :3], axis=0)]] * len(rows),
+        orientation="".join(nib.aff2axcodes(affine)),
+    )
+
+
+class Excluded(Exception):
+    """A delivery that is rightly left out; the code is no fault of the delivery."""
+
+    def __init__(self, code: str, message: str):
+        super().__init__(code, message)
+        self.code, self.message = code, message
+
+
+@dataclass(frozen=True)
+class StoredMask:
+    """A written mask: path relative to MYONORM_HOME, hash, seconds, device."""
+
+    mask_path: str
+    mask_sha256: str
+    seconds: float
+    device: str
+
+
+def segment(case: ImageCase) -> StoredMask:
+    """Verified volumes -> label map, stored beside them with its provenance.
+
+    Raises
+    ------
+    CorruptVolume
+        If a stored volume is not what was written.
+    """
+    started = time.monotonic()
+    segmenter, model_version, device = _load_segmenter(case.model, case.device)
+    dixon = _read_dixon(case)
+    labels = segmenter.segment(dixon)
+    path = case.folder / f"{model_version}_dseg.nii.gz"
+    provenance = {
+        "study": case.study,
+        "model_version": model_version,
+        "device": device,
+        "source_sha256": case.image_sha256,
+    }
+    sha256 = write_volume(case.home / path, labels, dixon.affine, provenance)
+    return StoredMask(str(path), sha256, time.monotonic() - started, device)
+
+
+@lru_cache(maxsize=1)
+def _load_segmenter(model_name: str, wanted_device: str) -> tuple[Segmenter, str, str]:
+    import torch
+
+    torch.set_num_threads(1)
+    model, device = open_model(model_name), choose_device(wanted_device)
+    return Segmenter(model, device), model.model_version, device
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Rows of imaging.csa_profile and imaging.muscle of one case, without their keys."""
+
+    profile: pd.DataFrame
+    muscles: pd.DataFrame
+
+
+def measure(case: ImageCase) -> Measurement:
+    """Verified mask and volumes -> profile and muscles.
+
+    Raises
+    ------
+    CorruptVolume
+        If a stored file is not what was written.
+    """
+    labels, _ = read_volume(case.home / case.folder / f"{case.model}_dseg.nii.gz")
+    dixon = _read_dixon(case)
+    profile = measure_profile(labels, dixon)
+    return Measurement(profile, measure_muscles(labels, dixon, profile))
+
+
+def _read_dixon(case: ImageCase) -> DixonSet:
+    paths = {contrast: case.home / case.folder / f"{contrast}.nii.gz" for contrast in CONTRASTS}
+    images = {contrast: read_volume(path) for contrast, path in paths.items()}
+    if combined_sha256({contrast: read_image_sha256(path) for contrast, path in paths.items()}) != case.image_sha256:
+        raise CorruptVolume("The stored volumes are not those of the manifest; take the release in again.")
+    return DixonSet({contrast: voxels for contrast, (voxels, _) in images.items()}, images["in"][1])
+
+
+@dataclass(frozen=True)
+class NormsCase:
+    """A measure in one sex: values as columns age in years, BMI in kg/m2, value; covariates `age` or `age,bmi`."""
+
+    measure: str
+    sex: str
+    covariates: str
+    values: np.ndarray
+
+
+def fit_norms(case: NormsCase) -> tuple[normative.CentileModel, pd.DataFrame, pd.DataFrame]:
+    """Fit the case's centile model; returns it with the rows of norms.lms and norms.centile on its support.
+
+    Raises
+    ------
+    NormsRefused
+        As `normative.fit`.
+    """
+    age, bmi, value = case.values.T
+    if case.covariates == "age":
+        bmi = None
+    is_complete = np.isfinite(value) & np.isfinite(age) & (True if bmi is None else np.isfinite(bmi))
+    age, bmi, value = age[is_complete], bmi if bmi is None else bmi[is_complete], value[is_complete]
+    model = normative.fit(age, bmi, value)
+    support = normative.support(age, bmi)
+    lms = normative.lms_grid(model, support).merge(support.rename(columns={"n": "n_near"}))
+    return model, lms.dropna(subset="m"), normative.grid(model, support).dropna(subset="value")

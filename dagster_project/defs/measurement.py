@@ -1,0 +1,113 @@
+"""Masks -> CSA profiles and muscles; imported profiles take the same table."""
+
+import dagster as dg
+import duckdb
+import pandas as pd
+
+from dagster_project import engine
+from dagster_project.asset_specs import describe_table
+from dagster_project.case_work import ImageCase, measure
+from dagster_project.defs.ingest import VALID_PROFILE_ROW
+from dagster_project.defs.releases import Release, open_release, releases
+from dagster_project.settings import load_settings
+from dagster_project.warehouse import Warehouse, count_rows, insert, transaction
+from models.segmentation.anatomy import LABELS
+from models.segmentation.inference import open_model
+
+MEASUREMENT_DEADLINE_S = 600
+KEYS = ("study", "participant_id", "visit", "model_version")
+
+
+@dg.multi_asset(
+    specs=[
+        dg.AssetSpec(
+            **describe_table(f"imaging.{table}"),
+            group_name="imaging",
+            deps=[["imaging", "segmentation"], ["raw", "withdrawal"]],
+        )
+        for table in ("csa_profile", "muscle")
+    ],
+    partitions_def=releases,
+    can_subset=False,
+)
+def measurement(context: dg.AssetExecutionContext, warehouse: Warehouse):
+    """Measure the release's masks that are new or changed, and take in the profiles it brings."""
+    settings = load_settings()
+    release = open_release(settings.releases, context.partition_key)
+    with warehouse.connect() as connection:
+        import_profiles(connection, release)
+        masks = list_masks(connection, open_model(settings.model).model_version, release.name)
+        cases = {
+            ImageCase(settings.home, *row.iloc[:3], row["image_sha256"], 0, row["model_version"], settings.device): row[
+                "mask_sha256"
+            ]
+            for _, row in masks.iterrows()
+        }
+        for done, outcome in enumerate(engine.run(measure, cases, settings.workers, MEASUREMENT_DEADLINE_S), start=1):
+            store(connection, outcome, cases[outcome.case], release.name)
+            context.log.info(f"{release.name}: {done} of {len(cases)} masks, {outcome.code or 'measured'}")
+        connection.execute("CHECKPOINT")
+        for table in ("csa_profile", "muscle"):
+            n_rows = count_rows(connection, f"imaging.{table}")
+            yield dg.MaterializeResult(
+                asset_key=["imaging", table], metadata={"measured": len(cases), "dagster/row_count": n_rows}
+            )
+
+
+def import_profiles(connection: duckdb.DuckDBPyConnection, release: Release) -> None:
+    """Replace the release's imported profiles; slices are counted from the cranial end."""
+    path = release.folder / "profiles.parquet"
+    with transaction(connection):
+        connection.execute(
+            "DELETE FROM imaging.csa_profile WHERE release = ? AND model_version = 'imported'", [release.name]
+        )
+        if not path.is_file():
+            return
+        connection.execute(
+            f"""
+            INSERT INTO imaging.csa_profile BY NAME
+            SELECT
+                $study AS study, participant_id, visit, 'imported' AS model_version, compartment, side, z_mm, csa_cm2,
+                row_number() OVER cranial_first - 1 AS slice_index,
+                100 * (row_number() OVER cranial_first - 0.5) / count(*) OVER muscle AS position_pct,
+                $release AS release
+            FROM read_parquet($path)
+            SEMI JOIN raw.participant AS participant USING (participant_id, visit)
+            WHERE {VALID_PROFILE_ROW}
+            WINDOW muscle AS (PARTITION BY participant_id, visit, compartment, side), cranial_first AS (muscle ORDER BY z_mm DESC)
+            """,
+            {"study": release.study, "release": release.name, "path": str(path)},
+        )
+
+
+def list_masks(connection: duckdb.DuckDBPyConnection, model_version: str, release: str) -> pd.DataFrame:
+    """The release's masks that were not measured yet: study, participant_id, visit, model_version, image_sha256, mask_sha256."""
+    return connection.execute(
+        """
+        SELECT DISTINCT study, participant_id, visit, model_version, ledger.image_sha256, ledger.mask_sha256
+        FROM imaging.segmentation AS ledger
+        JOIN raw.current_dixon_series AS series USING (study, participant_id, visit)
+        ANTI JOIN imaging.muscle AS muscle USING (study, participant_id, visit, model_version, mask_sha256)
+        WHERE status = 'done' AND model_version = $model AND release = $release
+        ORDER BY ALL
+        """,
+        {"model": model_version, "release": release},
+    ).df()
+
+
+def store(connection: duckdb.DuckDBPyConnection, outcome: engine.Outcome, mask_sha256: str, release: str) -> None:
+    """Replace the case's profile and muscles; a case that could not be measured has NULLs and the reason."""
+    case = outcome.case
+    key = dict(zip(KEYS, (case.study, case.participant_id, case.visit, case.model), strict=True))
+    if outcome.code:
+        profile = pd.DataFrame()
+        muscles = pd.DataFrame([{"compartment": c, "side": s, "reason": outcome.message} for c, s in LABELS])
+    else:
+        profile, muscles = outcome.result.profile, outcome.result.muscles
+    with transaction(connection):
+        for table in ("csa_profile", "muscle"):
+            connection.execute(
+                f"DELETE FROM imaging.{table} WHERE ({', '.join(KEYS)}) = (?, ?, ?, ?)", list(key.values())
+            )
+        insert(connection, "imaging.csa_profile", profile.assign(**key, release=release))
+        insert(connection, "imaging.muscle", muscles.assign(**key, release=release, mask_sha256=mask_sha256))

@@ -1,0 +1,80 @@
+"""The published snapshot, and the tables of meta that say what it was made of."""
+
+from datetime import UTC, datetime
+
+import dagster as dg
+import duckdb
+import pandas as pd
+
+from dagster_project.asset_specs import describe_table
+from dagster_project.catalog import compile_catalog
+from dagster_project.code_version import hash_code
+from dagster_project.publication import describe_columns, publish
+from dagster_project.settings import load_settings
+from dagster_project.warehouse import Warehouse, count_rows, insert, transaction
+from models.segmentation.inference import open_model
+
+META_TABLES = ("meta.model", "meta.release_log", "meta.data_dictionary")
+PUBLISHED = [
+    name.split(".") for name in compile_catalog().tables if name.split(".")[0] in ("ref", "marts", "stats", "norms")
+]
+# Tables that later work fills have no asset yet.
+WITHOUT_ASSET = {"ref.threshold", "stats.exclusion", "stats.segmentation_score", "stats.agreement"}
+UPSTREAM = [key for key in PUBLISHED if ".".join(key) not in WITHOUT_ASSET]
+
+
+@dg.multi_asset(
+    specs=[
+        *(dg.AssetSpec(**describe_table(table), group_name="meta", deps=UPSTREAM) for table in META_TABLES),
+        dg.AssetSpec(
+            "snapshot",
+            group_name="meta",
+            deps=UPSTREAM,
+            description="Published files. normative.duckdb (aggregates), research.duckdb (participant level), dictionary.",
+            kinds={"duckdb"},
+        ),
+    ],
+    can_subset=False,
+)
+def publication(warehouse: Warehouse):
+    """Record what the snapshot is made of, write it, make it the current one."""
+    settings = load_settings()
+    now = datetime.now(UTC)
+    stamp = now.strftime("%Y%m%dT%H%M%S%fZ")
+    with warehouse.connect() as connection:
+        _record(connection, stamp, now)
+        folder = publish(connection, settings.snapshots, stamp, settings.min_cell)
+        for table in META_TABLES:
+            yield dg.MaterializeResult(
+                asset_key=table.split("."), metadata={"dagster/row_count": count_rows(connection, table)}
+            )
+    sizes = {f"{path.stem}_bytes": path.stat().st_size for path in folder.glob("*.duckdb")}
+    yield dg.MaterializeResult(asset_key="snapshot", metadata={"stamp": stamp, **sizes})
+
+
+def _record(connection: duckdb.DuckDBPyConnection, stamp: str, now: datetime) -> None:
+    """Fill meta.model, meta.release_log and meta.data_dictionary."""
+    settings = load_settings()
+    model = open_model(settings.model)
+    with transaction(connection):
+        connection.execute("DELETE FROM meta.model WHERE model_version = ?", [model.model_version])
+        row = {
+            "model_version": model.model_version,
+            "configuration": model.configuration,
+            "n_folds": len(model.fold_files),
+        }
+        insert(
+            connection,
+            "meta.model",
+            pd.DataFrame([row | {"manifest_sha256": model.manifest_sha256, "card": model.card}]),
+        )
+        log = connection.execute("SELECT release, study, fingerprint FROM raw.release ORDER BY registration").df()
+        log = log.assign(
+            snapshot=stamp,
+            model_version=model.model_version,
+            code_version=hash_code(),
+            published_at=now.replace(tzinfo=None),
+        )
+        insert(connection, "meta.release_log", log)
+        connection.execute("TRUNCATE meta.data_dictionary")
+        insert(connection, "meta.data_dictionary", describe_columns(connection))

@@ -1,0 +1,93 @@
+"""Releases as partitions, the two jobs that process them, and what all assets share.
+
+What belongs here: partitions, jobs, resources, executor, and recognising what a release folder holds. Reading its content
+belongs to `ingest.py`.
+"""
+
+import hashlib
+import re
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+
+from dagster_project.warehouse import Warehouse
+
+releases = dg.DynamicPartitionsDefinition(name="release")
+RELEASE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+STUDY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _-]{0,63}")
+
+
+class UnusableRelease(ValueError):
+    """A release that cannot be processed at all; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Release:
+    """A delivery on disk: folder, name, study, notes, and a fingerprint of the names, sizes and times of its files."""
+
+    folder: Path
+    name: str
+    study: str
+    notes: str | None
+    fingerprint: str
+
+    @property
+    def archives(self) -> list[Path]:
+        """Archives of the imaging folder, sorted."""
+        return sorted((self.folder / "imaging").rglob("*.zip"))
+
+
+def open_release(releases_folder: Path, name: str) -> Release:
+    """Look at a release without reading its tables or images.
+
+    Raises
+    ------
+    UnusableRelease
+        If there is no such folder, or its name or release.toml is not acceptable.
+    """
+    folder = releases_folder / name
+    if not RELEASE_NAME.fullmatch(name) or not folder.is_dir():
+        raise UnusableRelease("There is no such release: name a folder under releases/, of letters, digits, - and _.")
+    settings = {}
+    if (folder / "release.toml").is_file():
+        try:
+            settings = tomllib.loads((folder / "release.toml").read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise UnusableRelease("release.toml is not valid TOML: correct it.") from error
+    study = settings.get("study", "cohort")
+    if not isinstance(study, str) or not STUDY_NAME.fullmatch(study):
+        raise UnusableRelease("The study in release.toml must be letters, digits, spaces, - and _: correct it.")
+    return Release(folder, name, study, settings.get("notes"), _fingerprint(folder))
+
+
+def _fingerprint(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        status = path.stat()
+        digest.update(f"{path.relative_to(folder)}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
+
+
+_per_release = dg.AssetSelection.groups("intake", "imaging")
+
+release_update = dg.define_asset_job(
+    "release_update",
+    selection=_per_release,
+    partitions_def=releases,
+    description="Take a release in, segment its images, measure the masks: costs what is new.",
+)
+cohort_update = dg.define_asset_job(
+    "cohort_update",
+    selection=dg.AssetSelection.all() - _per_release,
+    description="Marts, statistics, norms and a published snapshot of everything taken in.",
+)
+
+
+@dg.definitions
+def shared() -> dg.Definitions:
+    """Jobs, the warehouse, and the in-process executor: one process writes DuckDB."""
+    return dg.Definitions(
+        jobs=[release_update, cohort_update], resources={"warehouse": Warehouse()}, executor=dg.in_process_executor
+    )

@@ -1,0 +1,51 @@
+"""Running a function over cases in child processes, each with a deadline; one outcome per case, as they finish.
+
+What belongs here: processes, deadlines and their deaths. What a case is and what is done with it belong to the caller.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, TimeoutError, as_completed
+from dataclasses import dataclass
+from multiprocessing import get_context
+from typing import Any
+
+from pebble import ProcessExpired, ProcessPool
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a case: a result, or a code and a sentence."""
+
+    case: Any
+    result: Any = None
+    code: str | None = None
+    message: str | None = None
+
+
+def run(function: Callable[[Any], Any], cases: Iterable[Any], workers: int, deadline_s: float) -> Iterator[Outcome]:
+    """Call `function(case)` for every case in child processes.
+
+    A case past its deadline is killed and its process replaced; a process that dies costs only its case; an exception
+    with a `code` (a refusal) keeps it, any other is an `error`.
+    """
+    with ProcessPool(max_workers=workers, context=get_context("spawn")) as pool:
+        futures = {pool.schedule(function, args=[case], timeout=deadline_s): case for case in cases}
+        for future in as_completed(futures):
+            yield _outcome(futures[future], future, deadline_s)
+
+
+def _outcome(case: Any, future: Future, deadline_s: float) -> Outcome:
+    error = future.exception()
+    match error:
+        case None:
+            return Outcome(case, future.result())
+        case TimeoutError():
+            code, message = "deadline", f"The case took longer than {deadline_s:.0f} s and was stopped."
+        case ProcessExpired():
+            code, message = "worker_died", "The process working on the case died; the next run tries again."
+        case MemoryError():
+            code, message = "out_of_memory", "The case did not fit into memory; the next run tries again."
+        case _:
+            code = getattr(error, "code", "error")
+            message = getattr(error, "message", f"An unexpected {type(error).__name__}: see the log of the run.")
+    return Outcome(case, code=code, message=message)

@@ -1,0 +1,57 @@
+"""Every setting, typed, from the environment (MYONORM_*), in one place."""
+
+import os
+import secrets
+from functools import lru_cache
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Settings of an installation; each is the environment variable MYONORM_<NAME>."""
+
+    model_config = SettingsConfigDict(env_prefix="MYONORM_", frozen=True)
+
+    home: Path = Path("data")
+    workers: int = Field(default_factory=lambda: len(os.sched_getaffinity(0)), ge=1)
+    device: str = Field("auto", pattern="^(auto|cpu|cuda)$")
+    min_cell: int = Field(10, ge=1)
+    model: str = "phantom-v1"
+    secret_key: str = ""
+
+    @property
+    def releases(self) -> Path:
+        """Deliveries, never written to."""
+        return self.home / "releases"
+
+    @property
+    def warehouse_file(self) -> Path:
+        """The pipeline's database."""
+        return self.home / "warehouse.duckdb"
+
+    @property
+    def snapshots(self) -> Path:
+        """Published snapshots."""
+        return self.home / "snapshots"
+
+    def resolve_secret_key(self) -> bytes:
+        """The key of keyed hashes: MYONORM_SECRET_KEY, else MYONORM_HOME/secret.key, made once where absent."""
+        if self.secret_key:
+            return self.secret_key.encode()
+        path = self.home / "secret.key"
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            return path.read_bytes()
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_hex(32))
+        return path.read_bytes()
+
+
+@lru_cache
+def load_settings() -> Settings:
+    """The settings of this process, with an absolute MYONORM_HOME."""
+    settings = Settings()
+    return settings.model_copy(update={"home": settings.home.absolute()})

@@ -1,0 +1,116 @@
+"""`make update RELEASE=<name>`: process releases and publish, from the command line, through the same jobs the UI runs.
+
+The last line printed is `published <stamp>`, `blocked: <checks>` or `unchanged`; exit status 1 only where a release could not
+be processed at all.
+"""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import dagster as dg
+import duckdb
+
+from dagster_project.code_version import hash_code
+from dagster_project.defs.releases import Release, UnusableRelease, open_release, releases
+from dagster_project.settings import load_settings
+from models.segmentation.inference import InvalidModel, open_model
+
+RUN_CONFIG = {"loggers": {"console": {"config": {"log_level": "INFO"}}}}
+
+
+class RunFailed(RuntimeError):
+    """A run ended with an error; the message names the failed steps."""
+
+
+def open_instance() -> dg.DagsterInstance:
+    """The Dagster instance under MYONORM_HOME/dagster, configured by the shipped dagster.yaml."""
+    folder = load_settings().home / "dagster"
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copy(Path(__file__).parent.parent / "dagster.yaml", folder)
+    os.environ["DAGSTER_HOME"] = str(folder)
+    return dg.DagsterInstance.get()
+
+
+def update(names: list[str]) -> str:
+    """Process the releases that changed since the last publication, then publish; returns the last line to print.
+
+    Raises
+    ------
+    UnusableRelease, InvalidModel
+        If a release or the model cannot be used at all.
+    RunFailed
+        If a run failed for another reason than an asset check.
+    """
+    settings = load_settings()
+    opened = [open_release(settings.releases, name) for name in names]
+    open_model(settings.model)
+    changed = [release for release in opened if not is_published(release)]
+    if not changed:
+        return "unchanged"
+    from dagster_project.definitions import defs
+
+    definitions = defs()
+    with open_instance() as instance:
+        instance.add_dynamic_partitions(releases.name, [release.name for release in changed])
+        for release in changed:
+            blocked = _execute(definitions.resolve_job_def("release_update"), instance, release.name)
+            if blocked:
+                return f"blocked: {', '.join(blocked)}"
+        blocked = _execute(definitions.resolve_job_def("cohort_update"), instance, None)
+    stamp = (settings.snapshots / "current").resolve().name
+    return f"blocked: {', '.join(blocked)}" if blocked else f"published {stamp}"
+
+
+def is_published(release: Release) -> bool:
+    """Whether the current snapshot holds this very release, made by this very code and model."""
+    settings = load_settings()
+    path = settings.snapshots / "current" / "normative.duckdb"
+    if not path.is_file():
+        return False
+    with duckdb.connect(str(path.resolve()), read_only=True) as connection:
+        return bool(
+            connection.execute(
+                "SELECT count(*) FROM meta.release_log WHERE snapshot = ? AND release = ? AND fingerprint = ? AND model_version = ? AND code_version = ?",
+                [
+                    path.resolve().parent.name,
+                    release.name,
+                    release.fingerprint,
+                    open_model(settings.model).model_version,
+                    hash_code(),
+                ],
+            ).fetchone()[0]
+        )
+
+
+def _execute(job: dg.JobDefinition, instance: dg.DagsterInstance, partition_key: str | None) -> list[str]:
+    """Run a job; returns the names of the asset checks that failed."""
+    result = job.execute_in_process(
+        instance=instance, partition_key=partition_key, run_config=RUN_CONFIG, raise_on_error=False
+    )
+    failed_checks = [
+        f"{'.'.join(evaluation.asset_key.path)}:{evaluation.check_name}"
+        for evaluation in result.get_asset_check_evaluations()
+        if not evaluation.passed
+    ]
+    if not result.success and not failed_checks:
+        failed_steps = [event.step_key for event in result.all_events if event.is_step_failure]
+        raise RunFailed(
+            f"{job.name} failed in {', '.join(failed_steps)}: see the run {result.run_id} in the Dagster UI (make dagster)."
+        )
+    return failed_checks
+
+
+def main() -> int:
+    """Command line: names of releases."""
+    try:
+        print(update(sys.argv[1:]))
+    except (UnusableRelease, InvalidModel, RunFailed) as error:
+        print(f"failed: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

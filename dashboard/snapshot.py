@@ -1,0 +1,102 @@
+"""Read access to the published snapshot.
+
+Belongs here: where the newest snapshot lies, its connection, queries, and what every page asks of it (labels, units, registries).
+Does not belong here: statistics, formatting beyond the spelling of units, anything that writes.
+
+A snapshot never changes; a new one has a new path. A rerun looks up the newest one once, in `open_newest`, and stays with it.
+"""
+
+import os
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+import streamlit as st
+
+FILE = "normative.duckdb"
+OPENED = "snapshot_folder"
+SUPERSCRIPT = str.maketrans("23", "²³")
+
+
+class SnapshotMissing(FileNotFoundError):
+    """There is no published snapshot yet."""
+
+
+def newest() -> Path:
+    """Return the folder of the newest snapshot, links resolved.
+
+    Raises
+    ------
+    SnapshotMissing
+        `$MYONORM_HOME/snapshots/current` holds no published file.
+    """
+    folder = (Path(os.environ.get("MYONORM_HOME", "data")) / "snapshots" / "current").resolve()
+    if not (folder / FILE).is_file():
+        raise SnapshotMissing(f"No {FILE} in {folder}.")
+    return folder
+
+
+def open_newest() -> None:
+    """Let all queries of this rerun read the newest snapshot.
+
+    Raises
+    ------
+    SnapshotMissing
+        There is none.
+    """
+    st.session_state[OPENED] = str(newest())
+
+
+def query(sql: str, params: dict[str, object] | None = None) -> pd.DataFrame:
+    """Return the rows of a SELECT on the opened snapshot; `params` fill its $names."""
+    return _query(st.session_state[OPENED], sql, params or {})
+
+
+def stamp() -> str:
+    """Return the name of the opened snapshot."""
+    return Path(st.session_state[OPENED]).name
+
+
+def label(table: str, column: str) -> str:
+    """Return the label of a column, as its comment declares it; `table` is schema.table."""
+    return _declared(table, column)["label"]
+
+
+def unit(table: str, column: str) -> str:
+    """Return the unit of a column, as written for people."""
+    return readable_unit(_declared(table, column)["unit"])
+
+
+def readable_unit(unit: str) -> str:
+    """Return a unit as written for people.
+
+    >>> readable_unit("cm2/m2")
+    'cm²/m²'
+    """
+    return unit.translate(SUPERSCRIPT)
+
+
+def measures() -> pd.DataFrame:
+    """Return the registry of measures by name: label, unit (as written for people), kind, definition."""
+    registry = query("FROM ref.measure").set_index("measure")
+    return registry.assign(unit=registry["unit"].map(readable_unit))
+
+
+def analysis_set() -> pd.Series | None:
+    """Return the one row of ref.analysis_set: the people and measurements behind every number; None before the first results."""
+    rows = query("FROM ref.analysis_set")
+    return None if rows.empty else rows.iloc[0]
+
+
+def _declared(table: str, column: str) -> pd.Series:
+    return query("FROM meta.data_dictionary").set_index(["table_name", "column_name"]).loc[(table, column)]
+
+
+@st.cache_data(max_entries=500, show_spinner=False)
+def _query(folder: str, sql: str, params: dict[str, object]) -> pd.DataFrame:
+    return _connection(folder).cursor().execute(sql, params).df()
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _connection(folder: str) -> duckdb.DuckDBPyConnection:
+    return duckdb.connect(str(Path(folder) / FILE), read_only=True)

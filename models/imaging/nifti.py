@@ -1,0 +1,191 @@
+"""Volumes on disk: gzipped NIfTI with a JSON sidecar, written atomically and verified in full when read.
+
+Belongs here: the file format, its hashes and its integrity. Does not belong here: what the voxels mean, and where the
+files lie. The NIfTI header carries geometry only; no text.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping
+from io import BytesIO
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import nibabel as nib
+import numpy as np
+from isal import igzip
+
+from models.imaging.dixon import CONTRASTS
+
+_COMPRESSION_LEVEL = 2
+_HEADER_BYTES = 352
+
+
+class CorruptVolume(ValueError):
+    """A stored volume is not, byte for byte, what was written, or its sidecar is absent."""
+
+
+def image_sha256(array: np.ndarray, affine: np.ndarray) -> str:
+    """Return the hash of an image: the same for the same image, whatever compressed it.
+
+    SHA-256 over, in this order: the dtype as numpy's little-endian string (``<i2``), the shape as decimal numbers
+    joined by commas, the affine row by row as little-endian float64 after rounding to the float32 that NIfTI
+    stores (minus zero as zero), the voxels little-endian in C order (last index fastest).
+
+    Parameters
+    ----------
+    array
+        Voxels (x, y, z).
+    affine
+        (4, 4) voxel indices -> RAS world, mm.
+    """
+    dtype = array.dtype.newbyteorder("<")
+    digest = hashlib.sha256(dtype.str.encode())
+    digest.update(",".join(map(str, array.shape)).encode())
+    digest.update((_stored_affine(affine) + 0.0).astype("<f8").tobytes())
+    for first in range(0, array.shape[0], 32):
+        digest.update(np.ascontiguousarray(array[first : first + 32], dtype=dtype))
+    return digest.hexdigest()
+
+
+def combined_sha256(hashes: Mapping[str, str]) -> str:
+    """Return the hash over the four contrasts' image hashes (hexadecimal text) in the order in, opp, fat, water.
+
+    Raises
+    ------
+    KeyError
+        If a contrast is absent.
+    """
+    return hashlib.sha256("".join(hashes[contrast] for contrast in CONTRASTS).encode()).hexdigest()
+
+
+def sidecar_path(path: Path) -> Path:
+    """Return the sidecar of a volume: ``<name>.json`` beside ``<name>.nii.gz``.
+
+    Raises
+    ------
+    ValueError
+        If the name does not end in ``.nii.gz``.
+    """
+    if not path.name.endswith(".nii.gz"):
+        raise ValueError("A volume's file name ends in .nii.gz.")
+    return path.with_name(path.name.removesuffix(".nii.gz") + ".json")
+
+
+def write_volume(path: Path, array: np.ndarray, affine: np.ndarray, provenance: Mapping[str, Any]) -> str:
+    """Write a volume and its sidecar, each to a temporary file that is synced and renamed.
+
+    A reader sees the old file or the new one; a crash between the two renames shows as ``CorruptVolume``.
+
+    Parameters
+    ----------
+    path
+        ``<name>.nii.gz`` in an existing folder.
+    array
+        Voxels (x, y, z); quickest in Fortran order.
+    affine
+        (4, 4) voxel indices -> RAS world, mm; stored as float32.
+    provenance
+        JSON-ready facts for the sidecar, beside ``image_sha256`` and ``file_sha256``.
+
+    Returns
+    -------
+    str
+        ``image_sha256(array, affine)``.
+    """
+    sidecar = sidecar_path(path)
+    voxels = np.asfortranarray(array, dtype=array.dtype.newbyteorder("<"))
+
+    def write_gzip(file: BinaryIO) -> None:
+        with igzip.IGzipFile(filename="", mode="wb", compresslevel=_COMPRESSION_LEVEL, fileobj=file, mtime=0) as gzip:
+            gzip.write(_header(voxels, affine))
+            gzip.write(memoryview(voxels.T).cast("B"))
+
+    file_hash = _write_atomically(path, write_gzip)
+    image_hash = image_sha256(voxels, affine)
+    facts = {**provenance, "image_sha256": image_hash, "file_sha256": file_hash}
+    text = json.dumps(facts, indent=1, sort_keys=True).encode()
+    _write_atomically(sidecar, lambda file: file.write(text))
+    return image_hash
+
+
+def read_volume(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Read a volume in full and verify both hashes of its sidecar.
+
+    Returns
+    -------
+    array, affine
+        Voxels (x, y, z), read-only and in Fortran order; (4, 4) voxel indices -> RAS world, mm, float64.
+
+    Raises
+    ------
+    CorruptVolume
+        If anything differs from what was written, or the sidecar is absent or unreadable.
+    FileNotFoundError
+        If the volume itself is absent.
+    """
+    compressed = path.read_bytes()
+    file_hash, image_hash = _read_hashes(sidecar_path(path))
+    if hashlib.sha256(compressed).hexdigest() != file_hash:
+        raise CorruptVolume("The volume's bytes differ from those that were written.")
+    raw = igzip.decompress(compressed)
+    header = nib.Nifti1Header.from_fileobj(BytesIO(raw[:_HEADER_BYTES]))
+    voxels = np.frombuffer(raw, dtype=header.get_data_dtype(), offset=_HEADER_BYTES)
+    array = voxels.reshape(header.get_data_shape(), order="F")
+    affine = header.get_sform()
+    if image_sha256(array, affine) != image_hash:
+        raise CorruptVolume("The voxels or the geometry differ from those that were written.")
+    return array, affine
+
+
+def _stored_affine(affine: np.ndarray) -> np.ndarray:
+    return np.asarray(affine, dtype=np.float32).astype(np.float64)
+
+
+def _header(voxels: np.ndarray, affine: np.ndarray) -> bytes:
+    header = nib.Nifti1Header(endianness="<")
+    header.set_data_dtype(voxels.dtype)
+    header.set_data_shape(voxels.shape)
+    header.set_qform(affine, code=1)
+    header.set_sform(affine, code=1)
+    header.set_xyzt_units(xyz="mm")
+    header.set_slope_inter(1, 0)
+    header["magic"] = b"n+1"
+    header["vox_offset"] = _HEADER_BYTES
+    return header.binaryblock.ljust(_HEADER_BYTES, b"\0")
+
+
+def _write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> str:
+    """Return the SHA-256 of the file's bytes."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("w+b") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+            file.seek(0)
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return digest
+
+
+def _read_hashes(sidecar: Path) -> tuple[str, str]:
+    try:
+        facts = json.loads(sidecar.read_bytes())
+        return facts["file_sha256"], facts["image_sha256"]
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        raise CorruptVolume("The volume's sidecar is absent or unreadable.") from None
+
+
+def read_image_sha256(path: Path) -> str:
+    """Image hash of a stored volume, from its sidecar.
+
+    Raises
+    ------
+    CorruptVolume
+        If the sidecar is absent or unreadable.
+    """
+    return _read_hashes(sidecar_path(path))[1]

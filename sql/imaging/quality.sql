@@ -1,0 +1,22 @@
+-- Verdicts of the automatic quality control, long form.
+CREATE TABLE IF NOT EXISTS imaging.quality (
+    study VARCHAR NOT NULL,
+    participant_id VARCHAR NOT NULL,
+    visit VARCHAR NOT NULL,
+    model_version VARCHAR NOT NULL,
+    check_name VARCHAR NOT NULL,
+    value DOUBLE,
+    warn_limit DOUBLE,
+    fail_limit DOUBLE,
+    verdict VARCHAR NOT NULL CHECK (verdict IN ('pass', 'warn', 'fail'))
+);
+COMMENT ON TABLE imaging.quality IS 'Quality. Verdict of each automatic check per case.';
+COMMENT ON COLUMN imaging.quality.study IS 'Study. "synthetic" marks invented data.';
+COMMENT ON COLUMN imaging.quality.participant_id IS 'Participant. Pseudonym as delivered.';
+COMMENT ON COLUMN imaging.quality.visit IS 'Visit. Verbatim text; NAKO: 30 = baseline, 60 = follow-up.';
+COMMENT ON COLUMN imaging.quality.model_version IS 'Model. Version of the segmentation model.';
+COMMENT ON COLUMN imaging.quality.check_name IS 'Check. Name in ref.threshold.';
+COMMENT ON COLUMN imaging.quality.value IS 'Value. In the unit of the check.';
+COMMENT ON COLUMN imaging.quality.warn_limit IS 'Warning limit. In force when the case was checked.';
+COMMENT ON COLUMN imaging.quality.fail_limit IS 'Failure limit. In force when the case was checked.';
+COMMENT ON COLUMN imaging.quality.verdict IS 'Verdict. pass, warn or fail.';

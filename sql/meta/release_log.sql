@@ -1,0 +1,18 @@
+-- What each publication was made of.
+CREATE TABLE IF NOT EXISTS meta.release_log (
+    snapshot VARCHAR NOT NULL,
+    release VARCHAR NOT NULL,
+    study VARCHAR NOT NULL,
+    fingerprint VARCHAR NOT NULL,
+    model_version VARCHAR NOT NULL,
+    code_version VARCHAR NOT NULL,
+    published_at TIMESTAMP NOT NULL
+);
+COMMENT ON TABLE meta.release_log IS 'Release log. One row per publication and release in it.';
+COMMENT ON COLUMN meta.release_log.snapshot IS 'Snapshot. Stamp of the publication.';
+COMMENT ON COLUMN meta.release_log.release IS 'Release. Name of the delivery.';
+COMMENT ON COLUMN meta.release_log.study IS 'Study. "synthetic" marks invented data.';
+COMMENT ON COLUMN meta.release_log.fingerprint IS 'Fingerprint. Hash of the names, sizes and times of all files of the release.';
+COMMENT ON COLUMN meta.release_log.model_version IS 'Model. Segmentation model in force.';
+COMMENT ON COLUMN meta.release_log.code_version IS 'Code version. Hash of the code and SQL that computed the snapshot.';
+COMMENT ON COLUMN meta.release_log.published_at IS 'Published at. UTC.';

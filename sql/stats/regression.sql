@@ -1,0 +1,30 @@
+-- Linear regressions of each measure on the terms of ref.regression_model.
+CREATE TABLE IF NOT EXISTS stats.regression (
+    analysis_set VARCHAR NOT NULL,
+    model VARCHAR NOT NULL,
+    measure VARCHAR NOT NULL,
+    sex VARCHAR,
+    term VARCHAR NOT NULL,
+    n INTEGER,
+    estimate DOUBLE,
+    se DOUBLE,
+    ci_low DOUBLE,
+    ci_high DOUBLE,
+    p DOUBLE,
+    p_holm DOUBLE,
+    r_squared DOUBLE
+);
+COMMENT ON TABLE stats.regression IS 'Regression. Ordinary least squares with HC3 standard errors.';
+COMMENT ON COLUMN stats.regression.analysis_set IS 'Analysis set. In ref.analysis_set.';
+COMMENT ON COLUMN stats.regression.model IS 'Model. In ref.regression_model.';
+COMMENT ON COLUMN stats.regression.measure IS 'Measure. Name in ref.measure.';
+COMMENT ON COLUMN stats.regression.sex IS 'Sex. F or M; NULL = pooled.';
+COMMENT ON COLUMN stats.regression.term IS 'Term. Intercept or covariate.';
+COMMENT ON COLUMN stats.regression.n IS 'Persons. Number behind the row. [1]';
+COMMENT ON COLUMN stats.regression.estimate IS 'Estimate. In the unit of the measure per unit of the covariate.';
+COMMENT ON COLUMN stats.regression.se IS 'Standard error. HC3, in the unit of the estimate.';
+COMMENT ON COLUMN stats.regression.ci_low IS 'Lower 95 % limit. t interval, in the unit of the estimate.';
+COMMENT ON COLUMN stats.regression.ci_high IS 'Upper 95 % limit. t interval, in the unit of the estimate.';
+COMMENT ON COLUMN stats.regression.p IS 'p. Two-sided. [1]';
+COMMENT ON COLUMN stats.regression.p_holm IS 'p, Holm. Adjusted over all terms of the measure except intercepts. [1]';
+COMMENT ON COLUMN stats.regression.r_squared IS 'R squared. Of the whole model. [1]';

@@ -1,0 +1,236 @@
+"""The normative model against CDC's LMS tables, scipy, NHANES and a cohort with known true centiles."""
+
+import importlib.util
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import optimize, special, stats
+
+from models.statistics import normative
+
+SIMULATOR = Path(__file__).parents[4] / "shared" / "tools" / "simulate_cohort.py"
+TRUE_CENTILES = (3, 10, 25, 50, 75, 90, 97)
+
+
+@pytest.fixture(scope="module")
+def simulator():
+    if not SIMULATOR.exists():
+        pytest.skip(f"The simulator of a cohort with known centiles is absent: {SIMULATOR}")
+    spec = importlib.util.spec_from_file_location("simulate_cohort", SIMULATOR)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def sample(n=2000, seed=0):
+    """Return age, BMI and a value with L = 0.3 and known M, S."""
+    rng = np.random.default_rng(seed)
+    age, bmi = rng.uniform(20, 70, n), rng.normal(26, 4, n).clip(16, 45)
+    m, s = 30 * np.exp(-0.004 * (age - 45) + 0.01 * (bmi - 26)), 0.12 + 0.001 * (age - 45)
+    return age, bmi, normative.value_at(rng.normal(size=n), 0.3, m, s)
+
+
+def test_value_at_reproduces_every_cdc_centile(real_data):
+    cdc = (
+        pd.read_csv(real_data / "tables" / "cdc_bmiagerev_LMS_with_centiles.csv")
+        .apply(pd.to_numeric, errors="coerce")
+        .dropna()
+    )
+    for percent in (3, 5, 10, 25, 50, 75, 85, 90, 95, 97):
+        value = normative.value_at(stats.norm.ppf(percent / 100), cdc["L"], cdc["M"], cdc["S"])
+        assert np.abs(value - cdc[f"P{percent}"]).max() < 1e-6
+        assert (
+            np.abs(
+                special.ndtr(normative.z_score(cdc[f"P{percent}"], cdc["L"], cdc["M"], cdc["S"])) - percent / 100
+            ).max()
+            < 1e-6
+        )
+
+
+def test_z_score_and_value_at_meet_at_l_zero_and_refuse_the_impossible():
+    assert normative.z_score(20, 0, 15, 0.1) == pytest.approx(np.log(20 / 15) / 0.1)
+    assert normative.value_at(1.5, 0, 15, 0.1) == pytest.approx(15 * np.exp(0.15))
+    assert normative.value_at(1.5, 1e-9, 15, 0.1) == pytest.approx(15 * np.exp(0.15))
+    assert normative.z_score(normative.value_at(-2.5, -1.7, 15, 0.1), -1.7, 15, 0.1) == pytest.approx(-2.5)
+    assert np.isnan(normative.z_score([0, -1, np.nan], 1, 15, 0.1)).all()
+    assert np.isnan(normative.value_at(-20, 1, 15, 0.1))
+
+
+def test_z_score_is_the_normalising_transform_of_scipy():
+    value = np.array([8.0, 15, 31])
+    assert normative.z_score(value, 0.4, 15.0, 0.2) == pytest.approx(special.boxcox(value / 15.0, 0.4) / 0.2)
+
+
+@pytest.mark.parametrize("nu", [0.0, 1e-5, 0.4, -1.2])
+def test_gradient_is_that_of_the_likelihood(nu):
+    rng = np.random.default_rng(0)
+    x_mu, x_sigma = (np.column_stack([np.ones(60), rng.normal(size=(60, k))]) for k in (3, 2))
+    y = np.exp(rng.normal(3, 0.2, 60))
+    at = np.r_[3, 0.02, -0.03, 0.01, -1.6, 0.1, -0.1, nu]
+    numeric = optimize.approx_fprime(at, lambda b: normative.log_likelihood(b, x_mu, x_sigma, y)[0], 1e-6)
+    assert normative.log_likelihood(at, x_mu, x_sigma, y)[1] == pytest.approx(numeric, rel=1e-3, abs=1e-2)
+
+
+def test_likelihood_at_l_one_and_zero_is_that_of_scipy():
+    y, ones = np.array([20.0, 25, 31]), np.ones((3, 1))
+    normal = normative.log_likelihood(np.array([np.log(24), np.log(0.1), 1.0]), ones, ones, y)[0]
+    assert normal == pytest.approx(stats.norm(24, 2.4).logpdf(y).sum())
+    log_normal = normative.log_likelihood(np.array([np.log(24), np.log(0.1), 0.0]), ones, ones, y)[0]
+    assert log_normal == pytest.approx(stats.lognorm(0.1, scale=24).logpdf(y).sum())
+
+
+def test_fit_is_a_maximum_of_the_penalised_likelihood():
+    age, bmi, y = sample()
+    model = normative.fit(age, bmi, y)
+    x_mu, x_sigma, *_ = model.predictors({"age_years": age, "bmi_kg_m2": bmi})
+    value, gradient = normative.log_likelihood(model.coefficients, x_mu, x_sigma, y)
+    assert model.deviance == pytest.approx(-2 * value)
+    newton_step = model.covariance @ (gradient - penalty_pull(model))
+    assert np.abs(newton_step / np.sqrt(np.diag(model.covariance))).max() < 1e-2
+
+
+def penalty_pull(model):
+    pull, start = np.zeros(model.coefficients.size), {"mu": 1, "sigma": 0}
+    start["sigma"] = 2 + sum(term.size for term in model.terms if term.parameter == "mu")
+    for term, weight in zip(model.terms, model.smoothing, strict=True):
+        where = slice(start[term.parameter], start[term.parameter] + term.size)
+        pull[where] = weight * term.penalty() @ model.coefficients[where]
+        start[term.parameter] += term.size
+    return pull
+
+
+@pytest.mark.parametrize("sex", ["F", "M"])
+def test_simulated_cohort_gives_its_true_centiles_back(simulator, sex):
+    cohort, true = simulator.simulate(1).query("sex == @sex"), simulator.true_centiles().query("sex == @sex")
+    began = time.perf_counter()
+    model = normative.fit(cohort["age"], cohort["bmi"], cohort["csa_psoas_cm2"])
+    seconds = time.perf_counter() - began
+    cells = normative.support(cohort["age"], cohort["bmi"])
+    scored = true.merge(cells, left_on=["age", "bmi"], right_on=["age_years", "bmi_kg_m2"])
+    assert len(scored) > 40
+    fitted = [normative.centile(model, scored["age"], scored["bmi"], percent) for percent in TRUE_CENTILES]
+    wanted = [scored[f"p{percent}"].to_numpy() for percent in TRUE_CENTILES]
+    errors = [np.abs(frame["value"] / truth - 1) for frame, truth in zip(fitted, wanted, strict=True)]
+    inside = [
+        (frame["ci_low"] <= truth) & (truth <= frame["ci_high"]) for frame, truth in zip(fitted, wanted, strict=True)
+    ]
+    assert 100 * np.mean(errors) < 0.6
+    assert np.mean(inside) > 0.8
+    assert seconds < 6
+
+
+@pytest.mark.parametrize("sex", ["F", "M"])
+def test_nhanes_coverage_is_nominal(real_data, sex):
+    people = pd.read_csv(real_data / "tables" / "nhanes_limb_lean.csv.gz").query("sex == @sex")
+    model = normative.fit(people["age"], people["bmi"], people["llean"])
+    z = normative.z_score(people["llean"], *model.lms(people["age"], people["bmi"]))
+    for percent in (10, 50, 90):
+        assert 100 * np.mean(z < stats.norm.ppf(percent / 100)) == pytest.approx(percent, abs=1.5)
+        assert model.diagnostics[f"below_p{percent}_pct"] == pytest.approx(
+            100 * np.mean(z < stats.norm.ppf(percent / 100))
+        )
+    for _, group in people.assign(z=z).groupby(pd.cut(people["age"], [0, 30, 45, 60, 75, 99])):
+        assert 100 * np.mean(group["z"] < 0) == pytest.approx(50, abs=5)
+
+
+def test_spread_follows_age():
+    age, bmi, y = sample(6000)
+    s = normative.fit(age, bmi, y).lms([25, 65], [26, 26])[2]
+    assert s == pytest.approx([0.10, 0.14], abs=0.01)
+
+
+def test_centiles_do_not_cross_and_lie_inside_their_limits():
+    age, bmi, y = sample()
+    model = normative.fit(age, bmi, y)
+    cells = normative.support(age, bmi)
+    table = normative.grid(model, cells)
+    assert list(table) == ["age_years", "bmi_kg_m2", "centile", "value", "ci_low", "ci_high"]
+    assert len(table) == 9 * len(cells)
+    assert table.notna().all(axis=None)
+    assert (table["ci_low"] < table["value"]).all() and (table["value"] < table["ci_high"]).all()
+    assert (table.groupby(["age_years", "bmi_kg_m2"])["value"].diff().dropna() > 0).all()
+    lms = normative.lms_grid(model, cells)
+    assert list(lms) == ["age_years", "bmi_kg_m2", "l", "m", "s"]
+    median = table.loc[table["centile"] == 50, "value"].to_numpy()
+    assert lms["m"].to_numpy() == pytest.approx(median)
+
+
+def test_limits_shrink_with_the_square_root_of_n():
+    widths = []
+    for n in (1000, 16000):
+        age, bmi, y = sample(n)
+        row = normative.centile(normative.fit(age, bmi, y), [45], [26], 50).iloc[0]
+        widths.append(np.log(row["ci_high"] / row["ci_low"]))
+    assert 2.5 < widths[0] / widths[1] < 6.5
+
+
+@pytest.mark.parametrize("percent", [3, 50, 97])
+def test_standard_errors_are_the_spread_over_repeated_samples(percent):
+    rows = [normative.centile(normative.fit(*sample(1000, seed)), [50], [27], percent).iloc[0] for seed in range(50)]
+    log_value = np.log([row["value"] for row in rows])
+    claimed = np.log([row["ci_high"] / row["value"] for row in rows]) / stats.norm.ppf(0.975)
+    assert 0.8 < claimed.mean() / log_value.std(ddof=1) < 1.35
+
+
+def test_a_model_over_age_alone_has_null_bmi():
+    age, _, y = sample()
+    model = normative.fit(age, None, y)
+    cells = normative.support(age)
+    table = normative.grid(model, cells, centiles=(10, 50))
+    assert table["bmi_kg_m2"].isna().all()
+    assert table["value"].notna().all()
+    assert 18 <= cells["age_years"].min() and cells["age_years"].max() <= 72
+    assert np.mean(y < normative.centile(model, age, None, 10)["value"]) == pytest.approx(0.1, abs=0.01)
+
+
+def test_support_counts_persons_inclusively():
+    rng = np.random.default_rng(0)
+    age, bmi = rng.uniform(20, 70, 400).round(1), rng.normal(26, 4, 400).round(1)
+    age[:12], bmi[:12] = 80.5, 35.5
+    cells = normative.support(age, bmi)
+    by_hand = [
+        np.sum((abs(age - a) <= 2.5) & (abs(bmi - b) <= 2.5))
+        for a, b in zip(cells["age_years"], cells["bmi_kg_m2"], strict=True)
+    ]
+    assert cells["n"].tolist() == by_hand
+    assert cells["n"].min() >= 10
+    grid = [
+        (a, b) for a in range(100) for b in range(5, 60) if np.sum((abs(age - a) <= 2.5) & (abs(bmi - b) <= 2.5)) >= 10
+    ]
+    assert sorted(grid) == sorted(zip(cells["age_years"], cells["bmi_kg_m2"], strict=True))
+    assert ((cells["age_years"] == 83) & (cells["bmi_kg_m2"] == 38)).any()
+
+
+def test_outside_the_knots_there_is_no_centile():
+    age, bmi, y = sample()
+    model = normative.fit(age, bmi, y)
+    assert normative.centile(model, [10, 45, 45], [26, 70, np.nan], 50).isna().all(axis=None)
+    assert np.isnan(model.lms([10], [26])).all()
+    assert normative.grid(model, normative.support(age[:5], bmi[:5])).empty
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda a, b, y: (a[:49], b[:49], y[:49]), "at least 50"),
+        (lambda a, b, y: (a, np.where(np.arange(len(b)) < 49, b, np.nan), y), "there are 49"),
+        (lambda a, b, y: (a, b, np.r_[0.0, y[1:]]), "positive"),
+        (lambda a, b, y: (a, b, np.full(len(y), 3.3)), "value is constant"),
+        (lambda a, b, y: (np.full(len(y), 50.0), b, y), "age_years is constant"),
+        (lambda a, b, y: (a, np.r_[2.0, b[1:]], y), "BMI above 3"),
+    ],
+)
+def test_refusals_are_sentences(change, says):
+    with pytest.raises(normative.NormsRefused, match=says):
+        normative.fit(*change(*sample(200)))
+
+
+@pytest.mark.parametrize("n", [50, 80, 200])
+@pytest.mark.parametrize("seed", range(3))
+def test_small_samples_fit_or_are_refused_but_never_give_nonsense(n, seed):
+    age, bmi, y = sample(n, seed)
+    table = normative.centile(normative.fit(age, bmi, y), age, bmi, 50)
+    assert (np.abs(np.log(table["value"] / np.median(y))) < 0.7).all()
