@@ -46,7 +46,7 @@ def theme() -> alt.theme.ThemeConfig:
             "legend": {
                 "labelColor": MUTED,
                 "labelFontSize": 13,
-                "orient": "top",
+                "orient": "top-left",
                 "title": None,
                 "symbolStrokeWidth": 3,
             },
@@ -68,13 +68,18 @@ def centile_curves(
     x_title, y_title : str
         Axis titles with units.
     at : float
-        The person's x.
+        The person's x; outside the curves nobody is drawn.
     value : float or None
         The person's value.
     description : str
         Text alternative.
     """
-    x = alt.X("x:Q", title=x_title, scale=alt.Scale(nice=False, zero=False), axis=alt.Axis(tickMinStep=1, format="d"))
+    x = alt.X(
+        "x:Q",
+        title=x_title,
+        scale=alt.Scale(nice=False, zero=False),
+        axis=alt.Axis(tickCount=8, tickMinStep=1, format="d"),
+    )
     y = alt.Y("y:Q", title=y_title, scale=alt.Scale(zero=False))
     wide = _unbroken(curves.pivot(index="x", columns="centile", values="value"))
     limits = wide[[10, 90]].set_axis(["low", "high"], axis="columns").reset_index()
@@ -92,8 +97,11 @@ def centile_curves(
     ]
     person = alt.Chart(pd.DataFrame({"x": [at], "y": [value]}))
     guide = person.mark_rule(color=MUTED, strokeDash=[2, 4]).encode(x)
-    layers = [band, guide, *lines, *_end_labels(curves, sex, x, y)]
-    if value is not None:
+    layers = [band, *lines, *_end_labels(curves, sex, x, y)]
+    is_inside = wide.index.min() <= at <= wide.index.max()
+    if is_inside:
+        layers.append(guide)
+    if is_inside and value is not None:
         layers.append(person.mark_circle(size=240, color=INK, opacity=1, stroke="white", strokeWidth=2.5).encode(x, y))
     return alt.layer(*layers).properties(height=HEIGHT, description=description)
 
@@ -123,7 +131,7 @@ def banded_percentiles(bands: pd.DataFrame, x_title: str, y_title: str, descript
         return alt.Y(column, type="quantitative", title=y_title, scale=alt.Scale(zero=False, padding=24))
 
     box = alt.Chart(known).mark_bar(opacity=0.22).encode(x, y("p25"), alt.Y2("p75"), offset, hue)
-    median = alt.Chart(known).mark_tick(thickness=3).encode(x, y("p50"), offset, hue)
+    median = alt.Chart(known).mark_tick(thickness=3, opacity=1).encode(x, y("p50"), offset, hue)
     whiskers = [
         alt.Chart(known.dropna(subset=[end])).mark_rule(strokeWidth=1.5).encode(x, y(start), alt.Y2(end), offset, hue)
         for start, end in (("p25", "p10"), ("p75", "p90"))

@@ -12,6 +12,7 @@ SEX = {"F": "Women", "M": "Men"}
 POOLED = "Both"
 SUPPRESSED = "suppressed (small cell)"
 ABSENT = "–"
+NARROW = 1e-6
 
 
 def decimals(value: float) -> int:
@@ -86,7 +87,9 @@ def estimate(value: float, low: float, high: float) -> str:
     >>> estimate(0.2131, 0.2052, 0.2214)
     '0.213 (0.205–0.221)'
     """
-    return ABSENT if pd.isna(value) else with_interval(value, low, high, max(0, 1 - math.floor(math.log10(high - low))))
+    if pd.isna(value) or pd.isna(low):
+        return ABSENT
+    return with_interval(value, low, high, max(0, 1 - math.floor(math.log10(max(high - low, NARROW)))))
 
 
 def ordinal_percentile(percentile: float) -> str:

@@ -197,6 +197,7 @@ def show_regressions(registry: pd.DataFrame) -> None:
     model = st.selectbox(
         "Linear regression on",
         models.index.tolist(),
+        index=len(models) - 1,
         format_func=models.get,
         key="model",
         bind="query-params",
@@ -266,16 +267,20 @@ def choose(label: str, options: list[str], key: str) -> str:
 def show_flow() -> None:
     """Show what became of every participant: counts that add up."""
     rows = snapshot.query(FLOW)
-    left = rows["reason"].isna()
+    is_left = rows["reason"].isna()
     texts = pd.DataFrame(
         {
-            "Step": (rows["step"].str[:1].str.upper() + rows["step"].str[1:]).where(left, ""),
-            "Excluded because": rows["reason"].str.replace("_", " ").fillna(""),
-            "Excluded": rows["n"].map(wording.count).mask(left, ""),
-            "Persons left": rows["n"].map(wording.count).where(left, ""),
+            "Step": [flow_name(row.step, row.reason) for row in rows.itertuples()],
+            "Excluded": rows["n"].map(wording.count).mask(is_left, ""),
+            "Persons left": rows["n"].map(wording.count).where(is_left, ""),
         }
     )
-    show_table(texts.set_index(["Step", "Excluded because"]))
+    show_table(texts.set_index("Step"))
+
+
+def flow_name(step: str, reason: str | None) -> str:
+    """Return the name of a step, or indented the reason of an exclusion."""
+    return step[0].upper() + step[1:] if pd.isna(reason) else "\u2003" + reason.replace("_", " ")
 
 
 def measure_name(registry: pd.DataFrame, measure: str) -> str:

@@ -204,8 +204,9 @@ def say_reference(question: Question, lms: percentiles.Lms, unit: str) -> None:
     """Say the median and the middle 80 %, where no value is entered."""
     st.title(f"Median {quantile(0, lms)} {unit}", anchor=False)
     st.subheader(f"for {question.peers}", anchor=False)
-    st.markdown(f"Eight in ten lie between {quantile(-Z90, lms)} and {quantile(Z90, lms)} {unit} (P10–P90).")
-    st.caption("Enter a measured value to see its percentile.")
+    st.markdown(
+        f"Eight in ten lie between {quantile(-Z90, lms)} and {quantile(Z90, lms)} {unit} (P10–P90). Enter a measured value to see its percentile."
+    )
 
 
 def say_outside(question: Question) -> None:
@@ -261,7 +262,7 @@ def show_curve(question: Question, curves: pd.DataFrame, column: str, at: float,
     """Show one chart of centile curves under its title."""
     st.markdown(f"**{title}**")
     if curves.empty:
-        st.caption("No norms here.")
+        st.caption("Outside the reference range.")
         return
     x_title = f"{snapshot.label('norms.centile', column)}, {snapshot.unit('norms.centile', column)}"
     description = f"Centile curves P3 to P97 of {y_title} for {wording.SEX[question.sex].lower()}. {title}."
@@ -292,7 +293,7 @@ def explain(measure: pd.Series) -> None:
     """Say what exactly is measured, and how the percentile is computed."""
     st.markdown("**What is measured**")
     if pd.notna(measure["definition"]):
-        st.markdown(f"{measure['definition']}. Unit: {measure['unit']}.")
+        st.markdown(f"{measure['label']}, in {measure['unit']}. {measure['definition']}.")
     if measure["kind"] == "muscle":
         st.markdown(
             "Measured on MRI. An area from CT or from a single slice at L3 is another measure: do not read it here."

@@ -261,6 +261,7 @@ def _paint(anatomy: Anatomy, profile: pd.DataFrame, grid: Grid, texture: np.ndar
         water[..., k], fat[..., k] = paint_tissue(anatomy, x, y, height, texture[..., k])
         for row in counts[k].itertuples() if k in counts else ():
             score = (_psoas_score if row.compartment == "psoas" else _gluteus_score)(anatomy, x, y, row.side, row.z_mm)
+            score = np.where(labels[..., k] > 0, np.inf, score)
             labels[..., k][_nearest(score, row.n_pixels)] = LABELS[row.compartment, row.side]
             if row.compartment == "psoas":
                 rim = _nearest(score, int(RETROPERITONEAL_RIM * row.n_pixels) + 4)

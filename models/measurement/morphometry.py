@@ -109,7 +109,7 @@ def _pixel_mm2(affine: np.ndarray) -> float:
 
 def _measure_muscle(mask: np.ndarray, dixon: DixonSet, slices: pd.DataFrame, gluteus: pd.DataFrame | None) -> dict:
     areas, thickness = slices["csa_cm2"].to_numpy(), slice_thickness_mm(dixon.affine)
-    largest, level = int(areas.argmax()), int(smooth_areas(areas, thickness).argmax())
+    largest, level = int(areas.argmax()), int(smooth_areas(areas, thickness).round(9).argmax())
     is_truncated = _touches_border(mask)
     at_border = is_truncated and _is_maximum_at_border(mask, largest, thickness)
     eroded = ndimage.binary_erosion(mask)

@@ -16,10 +16,13 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import pandas as pd
 
 from models.imaging.dixon import CONTRASTS, DixonSet
 from models.imaging.phantom import Acquisition, draw_person, render
 from models.segmentation.anatomy import LABELS
+from models.segmentation.evaluation import exchanged_side_pct, score_labels
+from models.segmentation.inference import Model, Segmenter, open_model
 
 DATASET_ID = 701
 DATASET_NAME = f"Dataset{DATASET_ID}_MyonormPhantom"
@@ -34,6 +37,9 @@ FEATURES = (16, 32, 64, 96)
 
 TRAINING_SEEDS = range(10_000, 10_025)
 TRAINING_BMI = (18.0, 38.0)
+TEST_SEEDS = range(90_000, 90_010)
+TEST_BMI = (16.0, 43.0)
+TEST_ACQUISITION = Acquisition(noise=0.08, bias=0.40)
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,14 @@ def draw_phantom_cases(seeds: Iterable[int] = TRAINING_SEEDS) -> Iterable[Annota
         person = draw_person(rng, f"{seed}", TRAINING_BMI)
         acquisition = Acquisition(noise=rng.uniform(0.01, 0.06), bias=rng.uniform(0.05, 0.30))
         phantom = render(person, seed, acquisition=acquisition)
+        yield AnnotatedCase(f"phantom_{seed}", phantom.dixon, phantom.labels)
+
+
+def draw_test_cases(seeds: Iterable[int] = TEST_SEEDS) -> Iterable[AnnotatedCase]:
+    """Phantoms for the test: unseen seeds, BMI 16-43 kg/m2 evenly over the cases, noise and bias beyond the training's."""
+    for seed, bmi in zip(seeds, np.linspace(*TEST_BMI, len(seeds)), strict=True):
+        person = draw_person(np.random.default_rng([seed, 7]), f"{seed}", (bmi, bmi))
+        phantom = render(person, seed, acquisition=TEST_ACQUISITION)
         yield AnnotatedCase(f"phantom_{seed}", phantom.dixon, phantom.labels)
 
 
@@ -145,14 +159,46 @@ def collect_model(workspace: Path, folds: Iterable[int], destination: Path) -> N
     (destination / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
 
 
+def score_model(model: Model, cases: Iterable[AnnotatedCase]) -> pd.DataFrame:
+    """Scores of a model on annotated cases: case, compartment, side, dice, exchanged_side_pct."""
+    segmenter = Segmenter(model, "cpu")
+    frames = []
+    for case in cases:
+        predicted = segmenter.segment(case.dixon)
+        exchanged = exchanged_side_pct(predicted, case.labels)
+        frames.append(score_labels(predicted, case.labels).assign(case=case.name, exchanged_side_pct=exchanged))
+    return pd.concat(frames, ignore_index=True)
+
+
+def write_card(destination: Path, scores: pd.DataFrame) -> None:
+    """Write MODEL_CARD.md from the template beside this module, with the measured scores."""
+    summary = scores.groupby(["compartment", "side"], sort=False)["dice"].agg(["mean", "min"])
+    rows = [
+        f"| {compartment} {side} | {row['mean']:.3f} | {row['min']:.3f} |"
+        for (compartment, side), row in summary.iterrows()
+    ]
+    template = (Path(__file__).parent / "MODEL_CARD.template.md").read_text(encoding="utf-8")
+    text = template.format(
+        model_version=destination.name,
+        scores="\n".join(rows),
+        exchanged=scores["exchanged_side_pct"].max(),
+        n_test=len(TEST_SEEDS),
+        n_training=len(TRAINING_SEEDS),
+        patch=" x ".join(map(str, PATCH_SIZE)),
+        features=", ".join(map(str, FEATURES)),
+    )
+    (destination / "MODEL_CARD.md").write_text(text, encoding="utf-8")
+
+
 def main() -> None:
-    """Train the phantom model: 25 synthetic cases, fold 0."""
+    """Train the phantom model (25 synthetic cases, fold 0) and score it on fresh phantoms."""
     workspace, destination = map(Path, sys.argv[1:])
     if not (workspace / "preprocessed" / DATASET_NAME / f"nnUNetPlans_{CONFIGURATION}").is_dir():
         write_dataset(draw_phantom_cases(), workspace)
         plan_and_preprocess(workspace)
     train_fold(workspace, 0)
     collect_model(workspace, [0], destination)
+    write_card(destination, score_model(open_model(str(destination)), draw_test_cases()))
 
 
 if __name__ == "__main__":

@@ -17,6 +17,6 @@ COMMENT ON COLUMN imaging.quality.visit IS 'Visit. Verbatim text; NAKO: 30 = bas
 COMMENT ON COLUMN imaging.quality.model_version IS 'Model. Version of the segmentation model.';
 COMMENT ON COLUMN imaging.quality.check_name IS 'Check. Name in ref.threshold.';
 COMMENT ON COLUMN imaging.quality.value IS 'Value. In the unit of the check.';
-COMMENT ON COLUMN imaging.quality.warn_limit IS 'Warning limit. In force when the case was checked.';
-COMMENT ON COLUMN imaging.quality.fail_limit IS 'Failure limit. In force when the case was checked.';
+COMMENT ON COLUMN imaging.quality.warn_limit IS 'Warning limit. In force when the case was checked, in the unit of the check.';
+COMMENT ON COLUMN imaging.quality.fail_limit IS 'Failure limit. In force when the case was checked, in the unit of the check.';
 COMMENT ON COLUMN imaging.quality.verdict IS 'Verdict. pass, warn or fail.';

@@ -1,0 +1,36 @@
+# Every target sets itself up: Python 3.11 is all it needs.
+PYTHON ?= python3.11
+BIN := .venv/bin
+export MYONORM_HOME ?= $(CURDIR)/data
+
+.PHONY: demo test lint update dashboard dagster train-phantom
+
+.venv/ready: requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch .venv/ready
+
+demo: .venv/ready
+	$(BIN)/python -m dagster_project.demo
+
+test: lint
+	$(BIN)/python -m pytest --quiet --durations=5
+
+lint: .venv/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+update: .venv/ready
+	$(BIN)/python -m dagster_project.update "$(RELEASE)"
+
+dashboard: .venv/ready
+	$(BIN)/streamlit run dashboard/app.py
+
+dagster: .venv/ready
+	mkdir -p "$(MYONORM_HOME)/dagster" && cp dagster.yaml "$(MYONORM_HOME)/dagster/"
+	DAGSTER_HOME="$$(realpath "$(MYONORM_HOME)/dagster")" $(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1
+
+# About 45 minutes on 2 cores; continues from its last checkpoint.
+train-phantom: .venv/ready
+	$(BIN)/python -m models.segmentation.training "$(MYONORM_HOME)/training" models/segmentation/nnunet/phantom-v1
