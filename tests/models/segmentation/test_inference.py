@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from models.imaging.dixon import DixonSet
-from models.imaging.phantom import Person, render, true_measures
-from models.imaging.phantom import REDUCED_GRID
+from models.imaging.phantom import REDUCED_GRID, Person, render, true_measures
 from models.measurement.morphometry import measure_muscles, measure_profile
 from models.segmentation.anatomy import LABELS
 from models.segmentation.inference import InvalidModel, Segmenter, open_model

@@ -1,0 +1,68 @@
+"""What is wrong with a release is said; the rest of it goes on."""
+
+import pandas as pd
+
+from .conftest import Installation, last_line
+
+
+def test_unusable_release_exits_1_with_a_sentence(installation: Installation):
+    for name in ("no-such-release", "../outside", "two words"):
+        process = installation.update(name)
+        assert process.returncode == 1 and "name a folder under releases/" in process.stderr
+
+
+def test_bad_rows_and_tables_are_issues_and_the_rest_is_published(installation: Installation):
+    installation.write_table(
+        "mixed",
+        "participants.csv",
+        "participant_id,visit,sex,age_years,height_cm,weight_kg,centre",
+        "A1,1,F,40,165,60,x",
+        "A2,1,M,50,7777,80,x",
+        "../evil,1,M,50,180,80,x",
+    )
+    installation.write_table(
+        "mixed",
+        "measurements.csv",
+        "participant_id,visit,measure,value,unit",
+        "A1,1,csa_psoas_left_cm2,12.0,cm2",
+        "A1,1,csa_psoas_right_cm2,11.0,cm2",
+        "A2,1,csa_psoas_left_cm2,1800,mm2",
+        "A2,1,grip_strength_kg,40,kg",
+        "A2,1,volume_gluteus_total_l,3.2,L",
+    )
+    installation.write_table("mixed", "withdrawals.csv", "id", "A9")
+    folder = installation.releases / "mixed"
+    (folder / "imaging" / "surname").mkdir(parents=True)
+    (folder / "imaging" / "surname" / "John Doe.zip").write_bytes(b"no zip")
+    rows = [("A1", "1", "psoas", "left", k, -3.0 * k, 5.0 + k) for k in range(4)] + [
+        ("A1", "1", "heart", "left", 0, 0.0, 5.0)
+    ]
+    columns = ["participant_id", "visit", "compartment", "side", "slice_index", "z_mm", "csa_cm2"]
+    pd.DataFrame(rows, columns=columns).to_parquet(folder / "profiles.parquet")
+    process = installation.update("mixed")
+    assert last_line(process).startswith("published ")
+    codes = {code for (code,) in installation.query("SELECT DISTINCT code FROM raw.intake_issue")}
+    assert codes >= {"missing_code", "invalid_participant_id", "other_unit", "unknown_measure", "unreadable_table"}
+    assert codes >= {"truncated_archive", "invalid_value"}
+    phenotypes = installation.query(
+        "SELECT participant_id, csa_psoas_total_cm2, volume_gluteus_total_l FROM marts.muscle_phenotype ORDER BY ALL"
+    )
+    assert phenotypes == [("A1", 23.0, None), ("A2", None, 3.2)]
+    profile = installation.query(
+        "SELECT slice_index, position_pct, csa_cm2 FROM imaging.csa_profile ORDER BY slice_index"
+    )
+    assert profile == [(0, 12.5, 5.0), (1, 37.5, 6.0), (2, 62.5, 7.0), (3, 87.5, 8.0)]
+
+
+def test_no_identifying_text_is_kept(installation: Installation):
+    """Runs after the release above: its folder and file names are in no table and no log of the run."""
+    for (path,) in installation.query("SELECT path FROM raw.intake_issue"):
+        assert "surname" not in path and "Doe" not in path
+    for file in [
+        *installation.home.glob("warehouse.duckdb"),
+        *(installation.home / "snapshots").rglob("*.*"),
+        *(installation.home / "dagster").rglob("*"),
+    ]:
+        if file.is_file():
+            content = file.read_bytes()
+            assert b"John Doe" not in content and b"../evil" not in content, file

@@ -1,0 +1,159 @@
+"""The main job on small synthetic releases: two imaging releases and a cohort, step by step as they would arrive."""
+
+import os
+import stat
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from models.imaging.demo import DemoCase, write_release
+from models.imaging.phantom import Acquisition, Person, person_truth
+from models.statistics.synthetic import simulate_cohort, simulate_profiles
+from models.statistics.synthetic import write_release as write_cohort_release
+
+from .conftest import ROOT, last_line
+
+FIRST = [
+    DemoCase(Person("200001", "F", 40, 166.0, 66.0), 1, "1"),
+    DemoCase(Person("200002", "M", 60, 178.0, 88.0), 2, "2", has_height=False),
+    DemoCase(Person("200003", "F", 30, 170.0, 60.0), 3, "1"),
+    DemoCase(Person("200004", "M", 50, 180.0, 95.0), 4, "1", missing=frozenset({("fat", 60)})),
+    DemoCase(Person("200005", "M", 51, 181.0, 92.0), 5, "1", is_truncated=True),
+]
+CORRECTED = DemoCase(FIRST[0].person, 11, "1", Acquisition(noise=0.02))
+
+
+@pytest.fixture(scope="module")
+def cohort():
+    return simulate_cohort(3, n_women=700, n_men=800)
+
+
+@pytest.fixture(scope="module")
+def published(installation, cohort):
+    """After the first imaging release and the cohort."""
+    write_release(installation.releases / "first", FIRST)
+    write_cohort_release(installation.releases / "cohort", cohort, simulate_profiles(cohort, 3))
+    assert last_line(installation.update("first", "cohort")).startswith("published ")
+    return installation
+
+
+def test_deliveries_are_all_accounted_for(published):
+    flow = published.query(
+        "SELECT step, reason, n FROM stats.participant_flow WHERE source = 'measured' ORDER BY position, reason"
+    )
+    assert ("known", None, 5) in flow and ("images readable", None, 3) in flow and ("analysed", None, 3) in flow
+    assert ("images readable", "missing_slice", 1) in flow and ("images readable", "truncated_archive", 1) in flow
+    assert ("with BMI", "height or weight missing", 1) in flow and ("with BMI", None, 2) in flow
+    issues = published.query(
+        "SELECT path, participant_id, code, is_refusal, item IS NULL FROM raw.intake_issue ORDER BY ALL"
+    )
+    assert issues == [
+        ("imaging/3D_GRE_TRA_W_COMPOSED/200004.zip", "200004", "missing_slice", True, True),
+        ("imaging/3D_GRE_TRA_W_COMPOSED/200005.zip", "200005", "truncated_archive", True, True),
+        ("participants.csv", "200002", "missing_code", False, False),
+    ]
+
+
+def test_measured_phenotypes_lie_within_five_percent_of_the_truth(published):
+    rows = published.query(
+        "SELECT participant_id, csa_psoas_left_cm2, csa_psoas_right_cm2, volume_gluteus_left_l, volume_gluteus_right_l"
+        " FROM marts.muscle_phenotype WHERE source = 'measured' ORDER BY participant_id"
+    )
+    assert [row[0] for row in rows] == ["200001", "200002", "200003"]
+    for case, (_, *values) in zip(FIRST, rows, strict=False):
+        truth = person_truth(case.person, case.seed)
+        assert values[:2] == pytest.approx([truth["csa_psoas_left_cm2"], truth["csa_psoas_right_cm2"]], rel=0.05)
+        assert values[2:] == pytest.approx([truth["volume_gluteus_left_l"], truth["volume_gluteus_right_l"]], rel=0.05)
+
+
+def test_statistics_describe_the_analysis_set_alone(published, cohort):
+    assert published.query("SELECT study, source, is_synthetic FROM ref.analysis_set") == [
+        ("synthetic", "imported", True)
+    ]
+    women = cohort[cohort["sex"] == "F"]
+    ((n, mean, sd),) = published.query(
+        "SELECT n, mean, sd FROM stats.descriptive WHERE measure = 'csa_psoas_left_cm2' AND sex = 'F'"
+        " AND age_band IS NULL AND bmi_band IS NULL"
+    )
+    values = women["csa_psoas_left_cm2"].round(5)
+    assert (n, mean, sd) == pytest.approx((700, values.mean(), values.std()), rel=1e-6)
+    ((median,),) = published.query(
+        "SELECT p50 FROM stats.band_percentile WHERE measure = 'volume_gluteus_left_l' AND sex = 'M' AND age_band = '40-49'"
+        " AND bmi_band IS NULL"
+    )
+    men = cohort[(cohort["sex"] == "M") & cohort["age_years"].between(40, 49.95)]
+    assert median == pytest.approx(np.percentile(men["volume_gluteus_left_l"], 50), rel=1e-4)
+
+
+def test_norms_cover_every_muscle_measure_and_sex(published):
+    rows = published.query("SELECT measure, sex, count(*) FROM norms.centile_model WHERE refusal IS NULL GROUP BY ALL")
+    assert len(rows) == 16 and all(n == 2 for *_, n in rows)
+    ((outside,),) = published.query("SELECT count(*) FROM norms.lms WHERE n_near < 10")
+    assert outside == 0
+
+
+def test_aggregate_file_hides_small_cells(published):
+    n_cells = "SELECT count(*) FROM stats.descriptive WHERE n IS NULL"
+    assert published.query(n_cells)[0][0] == 0 < published.query(n_cells, "normative")[0][0]
+    assert published.query(
+        "SELECT count(*) FROM stats.descriptive WHERE n < 10 OR (n IS NULL AND mean IS NOT NULL)", "normative"
+    ) == [(0,)]
+    assert published.query(
+        "SELECT count(*) FROM stats.band_percentile WHERE n < 100 AND p10 IS NOT NULL", "normative"
+    ) == [(0,)]
+    tables = published.query("SELECT DISTINCT schema_name FROM duckdb_tables()", "normative")
+    assert {schema for (schema,) in tables} == {"ref", "stats", "norms", "meta"}
+
+
+def test_contract_holds(published):
+    checker = ROOT / "../shared/tools/check_contract.py"
+    if not checker.is_file():
+        pytest.skip("The contract checker is absent: it lies in shared/tools beside the checkout.")
+    process = subprocess.run([sys.executable, checker, published.home], capture_output=True, text=True, check=False)
+    assert process.stdout.strip() == "contract holds"
+
+
+def test_published_files_keep_comments_and_permissions(published):
+    current = (published.home / "snapshots" / "current").resolve()
+    assert stat.S_IMODE(os.stat(current / "research.duckdb").st_mode) == 0o600
+    assert (published.home / "secret.key").stat().st_mode & 0o077 == 0
+    assert published.query("SELECT unit FROM meta.data_dictionary WHERE column_name = 'csa_cm2'") == [("cm2",)]
+    assert "## norms.centile" in (current / "dictionary.md").read_text()
+    assert published.query("SELECT count(*) FROM raw.current_participant")[0][0] > 1500
+
+
+def test_second_run_changes_nothing(published):
+    before = (published.home / "snapshots" / "current").resolve()
+    assert last_line(published.update("first", "cohort")) == "unchanged"
+    assert (published.home / "snapshots" / "current").resolve() == before
+
+
+def test_correction_and_withdrawal_touch_only_whom_they_concern(published):
+    """Runs last in this module: the second release corrects 200001 and withdraws 200003."""
+    hashes = dict(published.query("SELECT participant_id, mask_sha256 FROM imaging.segmentation"))
+    write_release(published.releases / "second", [CORRECTED], withdrawn=("200003",))
+    assert last_line(published.update("second")).startswith("published ")
+    after = dict(published.query("SELECT participant_id, mask_sha256 FROM imaging.segmentation"))
+    assert after.keys() == {"200001", "200002"}
+    assert after["200002"] == hashes["200002"] and after["200001"] != hashes["200001"]
+    ((csa,),) = published.query("SELECT csa_psoas_left_cm2 FROM marts.muscle_phenotype WHERE participant_id = '200001'")
+    assert csa == pytest.approx(person_truth(CORRECTED.person, 11)["csa_psoas_left_cm2"], rel=0.05)
+    for schema, table, column in published.query(
+        "SELECT schema_name, table_name, column_name FROM duckdb_columns() WHERE column_name IN ('participant_id', 'path')"
+        " AND schema_name IN ('raw', 'imaging', 'marts', 'scores')"
+    ):
+        assert published.query(f"SELECT count(*) FROM {schema}.{table} WHERE {column} LIKE '%200003%'") == [(0,)], table
+    assert not (published.home / "derivatives" / "synthetic" / "200003").exists()
+    assert len(published.query("FROM raw.withdrawal")) == 1
+    assert last_line(published.update("first")) == "unchanged"
+    (published.releases / "first" / "participants.csv").touch()
+    assert last_line(published.update("first")).startswith("published ")
+    assert dict(published.query("SELECT participant_id, mask_sha256 FROM imaging.segmentation")) == after
+    assert published.query(
+        "SELECT code FROM raw.intake_issue WHERE code IN ('withdrawn', 'superseded') ORDER BY ALL"
+    ) == [
+        ("superseded",),
+        ("withdrawn",),
+    ]
