@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from .conftest import Installation, last_line
+from tests.pipeline.installation import Installation, last_line
 
 
 def test_unusable_release_exits_1_with_a_sentence(installation: Installation):

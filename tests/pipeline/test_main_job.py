@@ -12,8 +12,7 @@ from models.imaging.demo import DemoCase, write_release
 from models.imaging.phantom import Acquisition, Person, person_truth
 from models.statistics.synthetic import simulate_cohort, simulate_profiles
 from models.statistics.synthetic import write_release as write_cohort_release
-
-from .conftest import ROOT, last_line
+from tests.pipeline.installation import ROOT, last_line
 
 FIRST = [
     DemoCase(Person("200001", "F", 40, 166.0, 66.0), 1, "1"),

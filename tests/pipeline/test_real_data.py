@@ -9,8 +9,7 @@ from models.imaging.delivery import write_composed_zip
 from models.imaging.demo import SERIES
 from models.imaging.dixon import DixonSet
 from models.statistics.normative import z_score
-
-from .conftest import Installation, last_line
+from tests.pipeline.installation import Installation, last_line
 
 
 @pytest.fixture(scope="module")
