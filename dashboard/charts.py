@@ -150,7 +150,7 @@ def spatial_distribution(shares: pd.DataFrame, sex: str, description: str) -> al
     Parameters
     ----------
     shares : DataFrame
-        bin (0 = cranial ... 99 = caudal), group (in the order of display), mean_share_pct.
+        position_pct (0 = cranial ... 100 = caudal), group (in the order of display), share_pct (of each 5 % of length).
     sex : str
         F or M: the hue; groups are its shades.
     description : str
@@ -159,13 +159,13 @@ def spatial_distribution(shares: pd.DataFrame, sex: str, description: str) -> al
     groups = list(dict.fromkeys(shares["group"]))
     shades = SHADES[sex][:: len(SHADES[sex]) - 1] if len(groups) == 2 else SHADES[sex]
     return (
-        alt.Chart(shares.assign(position_pct=shares["bin"] + 0.5))
-        .mark_line(strokeWidth=2)
+        alt.Chart(shares)
+        .mark_line(strokeWidth=2, interpolate="monotone")
         .encode(
             alt.X(
                 "position_pct:Q", title="Position from cranial (0) to caudal (100), %", scale=alt.Scale(domain=[0, 100])
             ),
-            alt.Y("mean_share_pct:Q", title="Share of the area per 1 % of length, %"),
+            alt.Y("share_pct:Q", title="Share of the area per 5 % of length, %"),
             alt.Color("group:N", sort=groups, scale=alt.Scale(domain=groups, range=shades[: len(groups)])),
         )
         .properties(height=HEIGHT, description=description)

@@ -52,12 +52,13 @@ WHERE model = $model AND kind <> 'covariate'
 ORDER BY sex, registry.rowid, term <> 'Intercept', regression.rowid
 """
 PROFILE = """
-SELECT sex, bin, band AS "group", mean_share_pct
+SELECT sex, 5 * (bin // 5) + 2.5 AS position_pct, band AS "group", sum(mean_share_pct) AS share_pct
 FROM stats.profile
 JOIN ref.band ON (kind = 'age' AND bmi_group IS NULL AND age_band = band)
     OR (kind = 'bmi_group' AND age_band IS NULL AND bmi_group = band)
 WHERE kind = $kind AND compartment = $compartment AND side = $side AND sex IS NOT NULL AND mean_share_pct IS NOT NULL
-ORDER BY position, bin
+GROUP BY sex, bin // 5, band, position
+ORDER BY position, position_pct
 """
 FLOW = """
 SELECT step, reason, n

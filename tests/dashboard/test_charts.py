@@ -70,7 +70,7 @@ def test_suppressed_bands_draw_nothing() -> None:
 
 def test_charts_have_a_text_alternative() -> None:
     """For those who cannot see them."""
-    shares = pd.DataFrame({"bin": [0, 1], "group": ["18–29", "18–29"], "mean_share_pct": [1.0, 2.0]})
+    shares = pd.DataFrame({"position_pct": [2.5, 7.5], "group": ["18–29", "18–29"], "share_pct": [1.0, 2.0]})
     assert charts.spatial_distribution(shares, "M", "Shares").to_dict()["description"] == "Shares"
 
 
