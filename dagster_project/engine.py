@@ -3,10 +3,12 @@
 What belongs here: processes, deadlines and their deaths. What a case is and what is done with it belong to the caller.
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, TimeoutError, as_completed
 from dataclasses import dataclass
 from multiprocessing import get_context
+from pathlib import Path
 from typing import Any
 
 from pebble import ProcessExpired, ProcessPool
@@ -47,5 +49,11 @@ def _outcome(case: Any, future: Future, deadline_s: float) -> Outcome:
             code, message = "out_of_memory", "The case did not fit into memory; the next run tries again."
         case _:
             code = getattr(error, "code", "error")
-            message = getattr(error, "message", f"An unexpected {type(error).__name__}: see the log of the run.")
+            message = getattr(error, "message", f"An unexpected {type(error).__name__} at {_origin(error)}: report it.")
     return Outcome(case, code=code, message=message)
+
+
+def _origin(error: BaseException) -> str:
+    """File and line where a worker's exception arose; never its text, which may quote data."""
+    frames = re.findall(r'File "([^"]+)", line (\d+)', str(error.__cause__))
+    return ":".join([Path(frames[-1][0]).name, frames[-1][1]]) if frames else "an unknown place"

@@ -31,6 +31,8 @@ ARCHIVE_DEADLINE_S = 600
 KNOWN_PATH_PART = re.compile(
     rf"imaging|{SERIES}|3D_GRE_TRA_(in|opp|F|W)|\d{{6}}(_(30|60))?\.zip|participants\.csv|measurements\.csv|measures\.csv|withdrawals\.csv|profiles\.parquet"
 )
+PROFILES = "profiles.parquet"
+PROFILE_COLUMNS = ("participant_id", "visit", "compartment", "side", "slice_index", "z_mm", "csa_cm2")
 VALID_PROFILE_ROW = (
     "compartment IN ('psoas', 'gluteus') AND side IN ('left', 'right') AND csa_cm2 >= 0 AND isfinite(z_mm)"
 )
@@ -225,28 +227,31 @@ def _drop_unknown_measures(rows: pd.DataFrame, units: dict[str, str], name: str,
     return rows[~is_unknown & ~is_other_unit]
 
 
+def are_profiles_readable(connection: duckdb.DuckDBPyConnection, path: Path) -> bool:
+    """Whether a file is Parquet with the columns of the profiles door."""
+    try:
+        connection.execute(f"SELECT {', '.join(PROFILE_COLUMNS)} FROM read_parquet(?) LIMIT 0", [str(path)])
+    except duckdb.Error:
+        return False
+    return True
+
+
 def _take_in_profile_issues(connection: duckdb.DuckDBPyConnection, release: Release, issues: Issues) -> None:
     """The profiles themselves go straight into imaging.csa_profile with the release's measurement."""
-    path = release.folder / "profiles.parquet"
+    path = release.folder / PROFILES
     if not path.is_file():
         return
-    try:
-        (n_invalid,) = connection.execute(
-            f"SELECT count(*) FROM read_parquet(?) WHERE ({VALID_PROFILE_ROW}) IS NOT TRUE", [str(path)]
-        ).fetchone()
-    except duckdb.Error:
+    if not are_profiles_readable(connection, path):
         issues.add(
-            path.name,
-            "unreadable_table",
-            "profiles.parquet cannot be read or lacks columns: see the README for its form.",
+            PROFILES, "unreadable_table", f"It is no Parquet file with the columns {', '.join(PROFILE_COLUMNS)}."
         )
         return
+    (n_invalid,) = connection.execute(
+        f"SELECT count(*) FROM read_parquet(?) WHERE ({VALID_PROFILE_ROW}) IS NOT TRUE", [str(path)]
+    ).fetchone()
     if n_invalid:
-        issues.add(
-            path.name,
-            "invalid_value",
-            f"{n_invalid} rows have an unknown compartment or side, or no valid area or position.",
-        )
+        message = f"{n_invalid} rows have an unknown compartment or side, or no valid area or position: correct them."
+        issues.add(PROFILES, "invalid_value", message)
 
 
 def _take_in_archives(

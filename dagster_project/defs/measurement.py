@@ -7,7 +7,7 @@ import pandas as pd
 from dagster_project import engine
 from dagster_project.asset_specs import describe_table
 from dagster_project.case_work import ImageCase, measure
-from dagster_project.defs.ingest import VALID_PROFILE_ROW
+from dagster_project.defs.ingest import PROFILES, VALID_PROFILE_ROW, are_profiles_readable
 from dagster_project.defs.releases import Release, open_release, releases
 from dagster_project.settings import load_settings
 from dagster_project.warehouse import Warehouse, count_rows, insert, transaction
@@ -55,13 +55,13 @@ def measurement(context: dg.AssetExecutionContext, warehouse: Warehouse):
 
 
 def import_profiles(connection: duckdb.DuckDBPyConnection, release: Release) -> None:
-    """Replace the release's imported profiles; slices are counted from the cranial end."""
-    path = release.folder / "profiles.parquet"
+    """Replace the release's imported profiles; slices are counted from the cranial end, the later release wins."""
+    path = release.folder / PROFILES
     with transaction(connection):
         connection.execute(
             "DELETE FROM imaging.csa_profile WHERE release = ? AND model_version = 'imported'", [release.name]
         )
-        if not path.is_file():
+        if not path.is_file() or not are_profiles_readable(connection, path):
             return
         connection.execute(
             f"""
@@ -77,6 +77,20 @@ def import_profiles(connection: duckdb.DuckDBPyConnection, release: Release) -> 
             WINDOW muscle AS (PARTITION BY participant_id, visit, compartment, side), cranial_first AS (muscle ORDER BY z_mm DESC)
             """,
             {"study": release.study, "release": release.name, "path": str(path)},
+        )
+        connection.execute(
+            """
+            DELETE FROM imaging.csa_profile AS profile
+            USING (
+                SELECT study, participant_id, visit, arg_max(release, registration) AS release
+                FROM (SELECT DISTINCT study, participant_id, visit, release FROM imaging.csa_profile WHERE model_version = 'imported')
+                JOIN raw.release USING (study, release)
+                GROUP BY ALL
+                HAVING count(*) > 1
+            ) AS latest
+            WHERE profile.model_version = 'imported' AND profile.release <> latest.release
+                AND (profile.study, profile.participant_id, profile.visit) = (latest.study, latest.participant_id, latest.visit)
+            """
         )
 
 

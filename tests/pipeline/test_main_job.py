@@ -5,6 +5,7 @@ import stat
 import subprocess
 import sys
 
+import duckdb
 import numpy as np
 import pytest
 
@@ -130,7 +131,7 @@ def test_second_run_changes_nothing(published):
 
 
 def test_correction_and_withdrawal_touch_only_whom_they_concern(published):
-    """Runs last in this module: the second release corrects 200001 and withdraws 200003."""
+    """The second release corrects 200001 and withdraws 200003."""
     hashes = dict(published.query("SELECT participant_id, mask_sha256 FROM imaging.segmentation"))
     write_release(published.releases / "second", [CORRECTED], withdrawn=("200003",))
     assert last_line(published.update("second")).startswith("published ")
@@ -156,3 +157,15 @@ def test_correction_and_withdrawal_touch_only_whom_they_concern(published):
         ("superseded",),
         ("withdrawn",),
     ]
+
+
+def test_failed_check_blocks_publication_and_the_last_snapshot_stays(published):
+    """Runs last: one slice is there twice."""
+    before = (published.home / "snapshots" / "current").resolve()
+    with duckdb.connect(str(published.home / "warehouse.duckdb")) as connection:
+        connection.execute(
+            "INSERT INTO imaging.csa_profile FROM imaging.csa_profile WHERE model_version <> 'imported' LIMIT 1"
+        )
+    (published.releases / "first" / "participants.csv").touch()
+    assert last_line(published.update("first")) == "blocked: imaging.csa_profile:unique"
+    assert (published.home / "snapshots" / "current").resolve() == before
