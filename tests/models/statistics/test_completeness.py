@@ -40,5 +40,7 @@ def test_one_hash_under_two_ids():
     rows += [("P4", "30", None), ("P5", "30", None), ("P6", "30", "d"), ("P3", "60", "d")]
     images = frame(rows, ("participant_id", "visit", "image_sha256"))
     issues = completeness.duplicate_images(images)
-    assert codes(issues) == [[*pair, "same_images"] for pair in (("P2", "30"), ("P3", "30"), ("P3", "60"), ("P6", "30"))]
+    assert codes(issues) == [
+        [*pair, "same_images"] for pair in (("P2", "30"), ("P3", "30"), ("P3", "60"), ("P6", "30"))
+    ]
     assert not issues["message"].str.contains("P[0-9]").any()
