@@ -60,7 +60,7 @@ def read_header(path: Path) -> list[str]:
         The file has no header that can be read.
     """
     if _is_parquet(path):
-        return [name.strip() for name in _open_parquet(path).schema_arrow.names]
+        return [name.strip() for name in _parquet_names(path)]
     header, _ = _split_header(*_read_bytes(path))
     return header
 
@@ -235,10 +235,10 @@ def _parse(n_columns: int, body: bytes, separator: str, wanted: list[str]) -> tu
     return table, np.array(misfits, dtype=int)
 
 
-def _open_parquet(path: Path) -> pyarrow.parquet.ParquetFile:
+def _parquet_names(path: Path) -> list[str]:
     try:
-        return pyarrow.parquet.ParquetFile(path)
-    except (pa.ArrowException, OSError):
+        return pyarrow.parquet.read_schema(path).names
+    except (pa.ArrowException, OSError, UnicodeDecodeError):
         raise UnreadableTable(
             "The file is not a readable table: it is no complete Parquet file. Deliver it again."
         ) from None
@@ -246,15 +246,16 @@ def _open_parquet(path: Path) -> pyarrow.parquet.ParquetFile:
 
 def _read_parquet(path: Path, chosen: Mapping[str, str]) -> pd.DataFrame:
     """Return the chosen columns as text; whole numbers without decimals."""
-    names = {name.strip(): name for name in _open_parquet(path).schema_arrow.names}
+    names = {name.strip(): name for name in _parquet_names(path)}
     try:
         table = pyarrow.parquet.read_table(path, columns=[names[name] for name in chosen.values()])
-        texts = {column: table[names[name]].cast(pa.string()).to_pandas() for column, name in chosen.items()}
+        texts = {column: table[names[name]].cast(pa.string()) for column, name in chosen.items()}
+        pa.table(texts).validate(full=True)
     except (pa.ArrowException, OSError):
         raise UnreadableTable(
-            "The file is not a readable table: a Parquet column is neither numbers nor text."
+            "The file is not a readable table: a Parquet column is damaged, or neither numbers nor text."
         ) from None
-    cells = pd.DataFrame(texts, dtype="str")
+    cells = pd.DataFrame({column: text.to_pandas() for column, text in texts.items()}, dtype="str")
     return _tidy(cells.set_axis(pd.RangeIndex(1, len(cells) + 1)))
 
 

@@ -1,6 +1,8 @@
 """Delivered tables as text: separators, encodings, endings, column choice, records that do not fit, code books."""
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from models.statistics import dialects
@@ -98,6 +100,13 @@ def test_a_cut_parquet_file_is_refused(tmp_path):
     path = write(tmp_path, (tmp_path / "whole.parquet").read_bytes()[:-100], "cut.parquet")
     with pytest.raises(dialects.UnreadableTable, match="complete Parquet file"):
         dialects.read_header(path)
+
+
+def test_text_in_parquet_that_is_no_text_is_refused(tmp_path):
+    column = pa.StringArray.from_buffers(1, pa.array([0, 2], pa.int32()).buffers()[1], pa.py_buffer(b"\xc3("))
+    pq.write_table(pa.table({"a": column}), tmp_path / "table.parquet")
+    with pytest.raises(dialects.UnreadableTable, match="damaged"):
+        read(tmp_path / "table.parquet", {"a": "a"})
 
 
 def test_columns_are_chosen_by_mapping_then_by_order_of_names():
