@@ -40,7 +40,7 @@ def test_cells_are_stripped_and_nothing_is_null(tmp_path):
 
 
 def test_misfits_are_numbered_among_the_records_and_blank_lines_do_not_count(tmp_path):
-    table = read(write(tmp_path, "a,b\n\n1,2\n3\n\n4,5\n6,7,8\n9,10\n"), {"b": "b"})
+    table = read(write(tmp_path, "\n\na,b\n\n1,2\n3\n\n4,5\n6,7,8\n9,10\n"), {"b": "b"})
     assert table.misfits.tolist() == [2, 4]
     assert table.cells["b"].to_dict() == {1: "2", 3: "5", 5: "10"}
 

@@ -258,9 +258,9 @@ def test_ages(tmp_path, text, age):
 
 
 def test_a_column_in_metres_or_grams_is_converted_with_one_remark(tmp_path):
-    lines = "P1,30,F,45,1.745,68300,A\nP2,30,F,45,1.82,80000,A\nP3,30,F,45,182,80,A\nP4,30,F,45,7777,,A\n"
+    lines = "P1,30,F,45,1.15,68300,A\nP2,30,F,45,1.82,80000,A\nP3,30,F,45,182,80,A\nP4,30,F,45,7777,,A\n"
     table = tables.read_participants(write(tmp_path, HEADER + lines))
-    assert table.rows["height_cm"].fillna(0).tolist() == [174.5, 182, 0, 0]
+    assert table.rows["height_cm"].fillna(0).tolist() == [115, 182, 0, 0]
     assert table.rows["weight_kg"].fillna(0).tolist() == [68.3, 80, 0, 0]
     issues = table.issues.fillna({"item": "column", "participant_id": "-"})
     assert issues[["item", "code", "participant_id"]].to_numpy().tolist() == [
@@ -312,6 +312,11 @@ def test_columns_are_mapped_and_optional_ones_pass_through(tmp_path):
         3.5,
     ]
     assert list(codes(table)) == [("2", "missing_code")]
+    book = tmp_path / "x_Metadaten.csv"
+    book.write_text("Variablenname;Auspraegung-Wert;Auspraegung-Label\nMRT;Y;Ypern\nkg;70;refused\n")
+    decoded = tables.read_participants(write(tmp_path, text), mapping, book).rows
+    assert decoded["mri_centre"].tolist() == ["Köln", "Ypern"]
+    assert decoded["weight_kg"].isna().all()
     with pytest.raises(tables.UnreadableTable, match="lacks the required columns height_cm"):
         tables.read_participants(write(tmp_path, text), mapping | {"height_cm": "absent"})
 
