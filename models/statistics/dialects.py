@@ -88,7 +88,9 @@ def choose_columns(
     """
     unknown = sorted(set(mapping) - set(accepted))
     if unknown:
-        raise UnreadableTable(f"release.toml maps {', '.join(unknown)}: only {', '.join(accepted)} can be mapped.")
+        raise UnreadableTable(
+            f"The column mapping names {', '.join(unknown)}: only {', '.join(accepted)} can be mapped."
+        )
     names = dict(accepted) | {column: (name,) for column, name in mapping.items()}
     present = {column: [name for name in names[column] if name in header] for column in names}
     chosen = {column: found[0] for column, found in present.items() if found}
@@ -96,7 +98,9 @@ def choose_columns(
     absent = [column for column in accepted if column in required and column not in chosen]
     if absent:
         listed = ", ".join(_with_alternatives(column, accepted[column]) for column in absent)
-        raise UnreadableTable(f"The table lacks the required columns {listed}: deliver or map them in release.toml.")
+        raise UnreadableTable(
+            f"The table lacks the required columns {listed}: deliver them (participants: or map them)."
+        )
     repeated = [column for column, name in chosen.items() if header.count(name) > 1]
     if repeated:
         raise UnreadableTable(f"The table has more than one column for {', '.join(repeated)}: keep one of each.")

@@ -123,7 +123,7 @@ def test_columns_are_chosen_by_mapping_then_by_order_of_names():
         (["b"], {}, r"lacks the required columns a \(or a_old\)"),
         (["a", "b"], {"a": "z"}, "lacks the required columns a"),
         (["a"], {"b": "z"}, "lacks the required columns b"),
-        (["a", "b"], {"c": "a"}, "maps c: only a, b can be mapped"),
+        (["a", "b"], {"c": "a"}, "names c: only a, b can be mapped"),
         (["a", "a", "b"], {}, "more than one column for a"),
     ],
 )
