@@ -1,13 +1,11 @@
-"""Cohort tables of a release: dialects, identifiers, missing codes, plausible ranges.
+"""Cohort tables of a release: identifiers, missing codes, units, codings, plausible ranges.
 
-Belongs here: a CSV file in, clean rows and a list of issues out; nothing leaves without one or the other.
-Does not belong here: which release wins, withdrawals themselves, the database, images.
-
-Dialects (science.md, section 3): the plain one (comma, UTF-8) and NAKO's older one (semicolon, latin-1, decimal
-point), which is recognised by its separator.
+Belongs here: a delivered table in, clean rows and a list of issues out; nothing leaves without one or the other.
+Does not belong here: separators, encodings and code book files (`dialects.py`), comparing tables with images
+(`completeness.py`), which release wins, withdrawals themselves, the database.
 """
 
-import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,47 +13,81 @@ import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 
-MISSING_CODES = (7775, 7776, 7777)
-PARTICIPANT_COLUMNS = ["participant_id", "visit", "sex", "age_years", "height_cm", "weight_kg", "centre"]
-NUMBERS = ["age_years", "height_cm", "weight_kg"]
-NAKO_COLUMNS = {
-    "ID": "participant_id",
-    "basis_sex": "sex",
-    "basis_age": "age_years",
-    "anthro_groe": "height_cm",
-    "anthro_gew": "weight_kg",
-    "basis_uort": "centre",
-}
-NAKO_SEX = {"1": "M", "2": "F"}
-NAKO_BASELINE = "30"
-
-_ID = pa.Column(str, pa.Check.str_matches(r"^[A-Za-z0-9][A-Za-z0-9-]{0,31}$"))
-_VISIT = pa.Column(str, pa.Check.str_matches(r"^[A-Za-z0-9]{1,16}$"))
-_MEASURE = pa.Column(str, pa.Check.str_matches(r"^[a-z][a-z0-9_]{0,62}$"))
-IDENTIFIERS = {"participant_id": _ID, "visit": _VISIT, "measure": _MEASURE}
-PLAUSIBLE = pa.DataFrameSchema(
-    {
-        "sex": pa.Column(str, pa.Check.isin(["F", "M"]), nullable=True),
-        "age_years": pa.Column(float, pa.Check.in_range(0, 120), nullable=True),
-        "height_cm": pa.Column(float, pa.Check.in_range(100, 230), nullable=True),
-        "weight_kg": pa.Column(float, pa.Check.in_range(25, 350), nullable=True),
-    }
+from models.statistics.dialects import (
+    DeliveredTable,
+    UnreadableTable,
+    choose_columns,
+    read_code_book,
+    read_columns,
+    read_header,
+    tidy_codes,
 )
-IMPLAUSIBLE = {
-    "sex": "sex is neither F nor M",
-    "age_years": "age_years is outside 0 to 120 years",
-    "height_cm": "height_cm is outside 100 to 230 cm",
-    "weight_kg": "weight_kg is outside 25 to 350 kg",
+
+__all__ = [
+    "ISSUES",
+    "CohortTable",
+    "UnreadableTable",
+    "read_measurements",
+    "read_measures",
+    "read_participants",
+    "read_withdrawals",
+]
+
+MISSING_CODES = (7775, 7776, 7777)
+MISSING_LABEL = r"missing|fehlend|\bnicht\b|\bnot\b|keine angabe|unbekannt|unknown|verweigert|refused"
+NAKO_NAMES = {
+    "participant_id": ("ID",),
+    "visit": (),
+    "sex": ("a_basis_sex", "basis_sex"),
+    "age_years": ("a_basis_age", "basis_age"),
+    "height_cm": ("a_anthro_groe", "anthro_groe"),
+    "weight_kg": ("a_anthro_gew", "anthro_gew"),
+    "centre": ("a_basis_uort", "basis_uort"),
+    "mri_centre": (),
+    "exam_years": (),
+    "bmi_kg_m2": ("a_anthro_bmi", "anthro_bmi"),
 }
-MALFORMED = {
-    "participant_id": "participant id is not 1 to 32 letters, digits and hyphens, starting with a letter or digit",
-    "visit": "visit is not 1 to 16 letters and digits",
-    "measure": "measure is not a lower-case letter followed by at most 62 lower-case letters, digits and underscores",
+NAKO_VISIT = r"^(?P<participant_id>.*)_(?P<visit>30|60)$"
+NAKO_BASELINE = "30"
+PARTICIPANT_NAMES = {column: (column, *names) for column, names in NAKO_NAMES.items()}
+PARTICIPANT_COLUMNS = ["participant_id", "visit", "sex", "age_years", "height_cm", "weight_kg", "bmi_kg_m2", "centre"]
+PASSED_THROUGH = ["mri_centre", "exam_years"]
+NUMBERS = ["age_years", "height_cm", "weight_kg", "exam_years", "bmi_kg_m2"]
+LABELLED = ["sex", "centre", "mri_centre"]
+SEXES = dict.fromkeys(("1", "m", "male", "maennlich", "männlich"), "M")
+SEXES |= dict.fromkeys(("2", "f", "w", "female", "weiblich"), "F")
+LIMITS = {"age_years": (0, 120), "height_cm": (100, 230), "weight_kg": (25, 350), "exam_years": (0, 50)}
+UNITS = {"age_years": "years", "height_cm": "cm", "weight_kg": "kg", "exam_years": "years"}
+OTHER_UNITS = {"height_cm": ("metres", 100.0), "weight_kg": ("grams", 0.001)}
+BMI_TOLERANCE_KG_M2 = 0.5
+
+IDENTIFIERS = {
+    "participant_id": pa.Column(str, pa.Check.str_matches(r"^[A-Za-z0-9][A-Za-z0-9-]{0,31}$")),
+    "visit": pa.Column(str, pa.Check.str_matches(r"^[A-Za-z0-9]{1,16}$")),
+    "measure": pa.Column(str, pa.Check.str_matches(r"^[a-z][a-z0-9_]{0,62}$")),
 }
 
-
-class UnreadableTable(ValueError):
-    """A file is no table of the kind asked for; the message is a sentence that says why."""
+ISSUES = {
+    "wrong_field_count": "The record has more or fewer fields than the header: look for a stray separator in it.",
+    "invalid_participant_id": (
+        "The participant id is not 1 to 32 letters, digits and hyphens, starting with a letter or digit."
+    ),
+    "invalid_visit": "The visit is not 1 to 16 letters and digits.",
+    "invalid_measure": (
+        "The measure is not a lower-case letter followed by at most 62 lower-case letters, digits and underscores."
+    ),
+    "duplicate_row": "The record repeats the {column} of an earlier one, which is kept.",
+    "mixed_decimals": "The {column} has a decimal point in a column of decimal commas: deliver one form.",
+    "missing_code": "The {column} is a missing code.",
+    "invalid_value": "The {column} is not a finite number.",
+    "unit_converted": "The {column} column came in {unit} and was converted.",
+    "unit_differs": "The {column} looks like {unit}, unlike the rest of its column: correct it.",
+    "implausible_value": "The {column} is not {allowed}.",
+    "bmi_differs": (
+        "The delivered {column} differs by more than 0.5 kg/m2 from weight / height^2, which is kept: check all three."
+    ),
+}
+"""Code -> sentence, in the order in which a record is looked at."""
 
 
 @dataclass(frozen=True)
@@ -67,200 +99,231 @@ class CohortTable:
     rows : DataFrame
         The rows that can be used.
     issues : DataFrame
-        item (record number below the header, from 1, as text), code, message, participant_id (null where invalid):
-        one row per dropped record or emptied value, by record.
+        item (record number below the header, from 1, as text; null where it concerns a column), code, message,
+        participant_id (null where invalid): one row per dropped record, emptied value or remark, by record.
     """
 
     rows: pd.DataFrame
     issues: pd.DataFrame
 
 
-def read_participants(path: Path) -> CohortTable:
-    """Read a participant table in the plain dialect or NAKO's older one.
+def read_participants(
+    path: Path, columns: Mapping[str, str] | None = None, code_book: Path | None = None
+) -> CohortTable:
+    """Read a participant table in the plain dialect, either of NAKO's, or Parquet.
+
+    Parameters
+    ----------
+    path : Path
+        Parquet where it ends in `.parquet`, else text.
+    columns : mapping of str to str, optional
+        `[columns]` of release.toml: a column of the result -> its delivered name.
+    code_book : Path, optional
+        NAKO's `*_Metadaten.csv`: its codes of numeric variables and its missing codes never become values, its labels
+        decode sex and centres.
 
     Returns
     -------
     CohortTable
         rows: participant_id, visit, sex (F/M), age_years, height_cm, weight_kg, bmi_kg_m2 (weight / height^2),
-        centre. Codes of issues: invalid_participant_id, invalid_visit, duplicate_row (record dropped); missing_code,
-        invalid_value, implausible_value (value emptied).
+        centre, and where delivered mri_centre, exam_years (since the first examination).
+        Codes of issues, with their sentences in `ISSUES`. Record dropped: wrong_field_count, invalid_participant_id,
+        invalid_visit, duplicate_row. Value emptied: mixed_decimals, missing_code, invalid_value, unit_differs,
+        implausible_value. Remark: unit_converted (once a column), bmi_differs.
 
     Raises
     ------
     UnreadableTable
         The file is no such table, or lacks required columns.
     """
-    table = _read_text(path)
-    rows = _from_nako(table) if "basis_age" in table or "ID" in table else _require(table, PARTICIPANT_COLUMNS)
-    rows, issues = _drop_malformed(rows, ["participant_id", "visit"], [])
-    rows, issues = _drop_duplicates(rows, ["participant_id", "visit"], issues)
-    rows, issues = _empty_missing_codes(rows, [*NUMBERS, "sex", "centre"], issues)
-    for column in NUMBERS:
-        rows, issues = _to_number(rows, column, issues)
-    rows["sex"] = rows["sex"].str.upper()
+    header = read_header(path)
+    from_nako = any(name in header for names in NAKO_NAMES.values() for name in names)
+    optional = ["bmi_kg_m2", *PASSED_THROUGH, *(["visit"] if from_nako else [])]
+    chosen = choose_columns(header, PARTICIPANT_NAMES, columns or {}, optional)
+    book = read_code_book(code_book) if code_book else {}
+    labels = {column: book.get(name, {}) for column, name in chosen.items()}
+    delivered = read_columns(path, chosen)
+    rows = _split_visit(delivered.cells) if from_nako else delivered.cells
+    rows, issues = _drop_unusable(rows, ["participant_id", "visit"], delivered)
+    for column in [column for column in LABELLED if column in rows]:
+        rows, issues = _decode(rows, column, labels[column], issues)
+    for column in [column for column in NUMBERS if column in rows]:
+        rows, issues = _to_number(rows, column, labels[column], delivered.has_semicolons, issues)
+    for column in OTHER_UNITS:
+        rows, issues = _convert_unit(rows, column, issues)
     rows, issues = _empty_implausible(rows, issues)
-    rows["bmi_kg_m2"] = rows["weight_kg"] / (rows["height_cm"] / 100) ** 2
-    return _table(rows[[*PARTICIPANT_COLUMNS[:-1], "bmi_kg_m2", "centre"]], issues)
+    rows, issues = _compute_bmi(rows, issues)
+    return _table(rows[[*PARTICIPANT_COLUMNS, *(column for column in PASSED_THROUGH if column in rows)]], issues)
 
 
 def read_measurements(path: Path) -> CohortTable:
-    """Read measurements made elsewhere.
+    """Read measurements made elsewhere, as text or Parquet.
 
     Returns
     -------
     CohortTable
         rows: participant_id, visit, measure, value (in `unit`), unit. Every issue drops its record:
-        invalid_participant_id, invalid_visit, invalid_measure, duplicate_row (same person, visit and measure),
-        missing_code, invalid_value (not a finite number).
+        wrong_field_count, invalid_participant_id, invalid_visit, invalid_measure, duplicate_row (same person, visit
+        and measure), mixed_decimals, missing_code, invalid_value (not a finite number).
 
     Raises
     ------
     UnreadableTable
         The file is no such table, or lacks required columns.
     """
-    rows = _require(_read_text(path), ["participant_id", "visit", "measure", "value", "unit"])
-    rows, issues = _drop_malformed(rows, ["participant_id", "visit", "measure"], [])
-    rows, issues = _drop_duplicates(rows, ["participant_id", "visit", "measure"], issues)
-    coded = _is_missing_code(rows["value"])
-    issues = [*issues, _issue(rows[coded], "missing_code", "value is a missing code")]
-    rows = rows[~coded].assign(value=_numbers(rows.loc[~coded, "value"]))
-    invalid = rows["value"].isna()
-    issues = [*issues, _issue(rows[invalid], "invalid_value", "value is not a finite number")]
-    return _table(rows[~invalid], issues)
+    delivered = _read_plain(path, ["participant_id", "visit", "measure", "value", "unit"])
+    rows, issues = _drop_unusable(delivered.cells, ["participant_id", "visit", "measure"], delivered)
+    is_empty = rows["value"].isna()
+    issues = [*issues, _issue(rows[is_empty], "invalid_value", column="value")]
+    rows, issues = _to_number(rows[~is_empty], "value", {}, delivered.has_semicolons, issues)
+    return _table(rows.dropna(subset=["value"]), issues)
 
 
 def read_measures(path: Path) -> CohortTable:
     """Read the register of measures the warehouse does not know: measure, label, unit.
 
-    Issues drop their record: invalid_measure, duplicate_row.
+    Issues drop their record: wrong_field_count, invalid_measure, duplicate_row.
 
     Raises
     ------
     UnreadableTable
         The file is no such table, or lacks required columns.
     """
-    rows = _require(_read_text(path), ["measure", "label", "unit"])
-    rows, issues = _drop_malformed(rows, ["measure"], [])
-    return _table(*_drop_duplicates(rows, ["measure"], issues))
+    delivered = _read_plain(path, ["measure", "label", "unit"])
+    return _table(*_drop_unusable(delivered.cells, ["measure"], delivered))
 
 
 def read_withdrawals(path: Path) -> CohortTable:
     """Read the ids of persons who withdrew: participant_id.
 
-    Issues drop their record: invalid_participant_id, duplicate_row.
+    Issues drop their record: wrong_field_count, invalid_participant_id, duplicate_row.
 
     Raises
     ------
     UnreadableTable
         The file is no such table, or lacks required columns.
     """
-    rows = _require(_read_text(path), ["participant_id"])
-    rows, issues = _drop_malformed(rows, ["participant_id"], [])
-    return _table(*_drop_duplicates(rows, ["participant_id"], issues))
+    delivered = _read_plain(path, ["participant_id"])
+    return _table(*_drop_unusable(delivered.cells, ["participant_id"], delivered))
 
 
-def _read_text(path: Path) -> pd.DataFrame:
-    """Return every cell as text, empty and NA cells as null, indexed by record number."""
-    with open(path, "rb") as file:
-        header = file.readline()
-    separator, encoding = (";", "latin-1") if b";" in header else (",", "utf-8-sig")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            table = pd.read_csv(path, sep=separator, encoding=encoding, dtype=str, index_col=False)
-    except (pd.errors.ParserError, pd.errors.ParserWarning, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise UnreadableTable(f"{Path(path).name} is not a readable table: {error}.") from error
-    table.columns = table.columns.str.strip()
-    table.index = pd.RangeIndex(1, len(table) + 1)
-    return table
+def _read_plain(path: Path, columns: list[str]) -> DeliveredTable:
+    return read_columns(path, choose_columns(read_header(path), {column: (column,) for column in columns}, {}))
 
 
-def _require(table: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
-    """Return these columns, stripped."""
-    absent = [column for column in columns if column not in table]
-    if absent:
-        raise UnreadableTable(f"The table lacks the required columns {', '.join(absent)}.")
-    rows = table[columns].apply(lambda column: column.str.strip())
-    return rows.where(rows != "")
+def _split_visit(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return NAKO's rows with a visit: its own column, else the `_30` or `_60` that ends an ID, else the baseline."""
+    parts = rows["participant_id"].str.extract(NAKO_VISIT)
+    visit = rows["visit"] if "visit" in rows else parts["visit"].fillna(NAKO_BASELINE)
+    participant_id = parts["participant_id"].where(parts["visit"] == visit, rows["participant_id"])
+    return rows.assign(participant_id=participant_id, visit=visit)
 
 
-def _from_nako(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a table of NAKO's older dialect in the plain columns; a `_30` at the end of an ID is its visit."""
-    rows = _require(table, list(NAKO_COLUMNS)).rename(columns=NAKO_COLUMNS)
-    parts = rows["participant_id"].str.extract(r"^(?P<participant_id>.*?)(?:_(?P<visit>30|60))?$")
-    coded = rows["sex"].map(NAKO_SEX).fillna(rows["sex"].where(_is_missing_code(rows["sex"]), "unknown"))
-    sex = coded.where(rows["sex"].notna())
-    return rows.assign(participant_id=parts["participant_id"], visit=parts["visit"].fillna(NAKO_BASELINE), sex=sex)
-
-
-def _issue(rows: pd.DataFrame, code: str, message: str) -> pd.DataFrame:
+def _issue(rows: pd.DataFrame, code: str, **details: str) -> pd.DataFrame:
     """Return one issue per row; the id is repeated only where the column holds valid ones."""
-    person = rows.get("participant_id")
-    return pd.DataFrame({"item": rows.index, "code": code, "message": f"The {message}.", "participant_id": person})
+    item, message = pd.array(rows.index, dtype="Int64"), ISSUES[code].format(**details)
+    return pd.DataFrame({"item": item, "code": code, "message": message, "participant_id": rows.get("participant_id")})
 
 
-def _failures(columns: dict[str, pa.Column] | pa.DataFrameSchema, rows: pd.DataFrame) -> pd.Series:
-    """Return, per failed cell, its column, indexed by record number."""
-    schema = columns if isinstance(columns, pa.DataFrameSchema) else pa.DataFrameSchema(columns)
-    try:
-        schema.validate(rows, lazy=True)
-    except pa.errors.SchemaErrors as error:
-        cases = error.failure_cases
-        return cases.drop_duplicates(["index", "column"]).set_index("index")["column"]
-    return pd.Series(dtype=str)
-
-
-def _drop_malformed(rows: pd.DataFrame, columns: list[str], issues: list) -> tuple[pd.DataFrame, list]:
-    """Drop rows with a malformed identifier; the first of `columns` that fails is the issue."""
-    rows = rows.astype(dict.fromkeys(columns, str))
-    for column in columns:
-        failed = rows.index.isin(_failures({column: IDENTIFIERS[column]}, rows).index)
+def _drop_unusable(
+    rows: pd.DataFrame, key: list[str], delivered: DeliveredTable
+) -> tuple[pd.DataFrame, list[pd.DataFrame]]:
+    """Drop rows with a malformed identifier (the first that fails is the issue), then those that repeat a key."""
+    issues = [_issue(pd.DataFrame(index=delivered.misfits), "wrong_field_count")]
+    rows = rows.astype(dict.fromkeys(key, str))
+    for column in key:
+        failed = rows.index.isin(_failures({column: IDENTIFIERS[column]}, rows))
         hidden = rows[failed].assign(participant_id=None) if column == "participant_id" else rows[failed]
-        issues = [*issues, _issue(hidden, f"invalid_{column}", MALFORMED[column])]
+        issues = [*issues, _issue(hidden, f"invalid_{column}")]
         rows = rows[~failed]
-    return rows, issues
-
-
-def _drop_duplicates(rows: pd.DataFrame, key: list[str], issues: list) -> tuple[pd.DataFrame, list]:
     repeated = rows.duplicated(key)
-    message = f"record repeats the {', '.join(key)} of an earlier one"
-    return rows[~repeated].copy(), [*issues, _issue(rows[repeated], "duplicate_row", message)]
+    return rows[~repeated], [*issues, _issue(rows[repeated], "duplicate_row", column=", ".join(key))]
 
 
-def _is_missing_code(texts: pd.Series) -> pd.Series:
-    return pd.to_numeric(texts, errors="coerce").isin(MISSING_CODES)
+def _failures(columns: dict[str, pa.Column], rows: pd.DataFrame) -> pd.Index:
+    """Return the record numbers of the rows that fail."""
+    try:
+        pa.DataFrameSchema(columns).validate(rows, lazy=True)
+    except pa.errors.SchemaErrors as error:
+        return pd.Index(error.failure_cases["index"].unique())
+    return pd.Index([])
 
 
-def _empty_missing_codes(rows: pd.DataFrame, columns: list[str], issues: list) -> tuple[pd.DataFrame, list]:
-    for column in columns:
-        coded = _is_missing_code(rows[column])
-        issues = [*issues, _issue(rows[coded], "missing_code", f"{column} is a missing code")]
-        rows = rows.assign(**{column: rows[column].mask(coded)})
-    return rows, issues
+def _empty(
+    rows: pd.DataFrame, column: str, failed: pd.Series, code: str, issues: list, **details: str
+) -> tuple[pd.DataFrame, list]:
+    """Empty the failed values of a column, with an issue each."""
+    issues = [*issues, _issue(rows[failed], code, column=column, **details)]
+    return rows.assign(**{column: rows[column].mask(failed)}), issues
 
 
-def _numbers(texts: pd.Series) -> pd.Series:
-    """Return finite numbers, else null."""
-    return pd.to_numeric(texts, errors="coerce").astype(float).replace([np.inf, -np.inf], np.nan)
+def _decode(rows: pd.DataFrame, column: str, labels: dict[str, str], issues: list) -> tuple[pd.DataFrame, list]:
+    """Replace codes by the code book's labels, and by F and M for sex."""
+    rows = rows.assign(**{column: tidy_codes(rows[column])})
+    listed = pd.Series(labels, dtype="str")
+    missing = listed.index[listed.str.contains(MISSING_LABEL, case=False)]
+    is_coded = rows[column].isin(missing) | pd.to_numeric(rows[column], errors="coerce").isin(MISSING_CODES)
+    rows, issues = _empty(rows, column, is_coded, "missing_code", issues)
+    decoded = rows[column].map(listed[listed != ""]).astype("str").fillna(rows[column])
+    if column != "sex":
+        return rows.assign(**{column: decoded}), issues
+    sex = decoded.str.casefold().map(SEXES)
+    unknown = rows["sex"].notna() & sex.isna()
+    return _empty(rows.assign(sex=sex), "sex", unknown, "implausible_value", issues, allowed="F or M")
 
 
-def _to_number(rows: pd.DataFrame, column: str, issues: list) -> tuple[pd.DataFrame, list]:
-    numbers = _numbers(rows[column])
-    invalid = rows[column].notna() & numbers.isna()
-    issues = [*issues, _issue(rows[invalid], "invalid_value", f"{column} is not a finite number")]
-    return rows.assign(**{column: numbers}), issues
+def _to_number(
+    rows: pd.DataFrame, column: str, labels: dict[str, str], has_semicolons: bool, issues: list
+) -> tuple[pd.DataFrame, list]:
+    """Replace texts by finite numbers; missing codes, and all values that a code book lists, never become one."""
+    if column == "age_years":
+        rows = rows.assign(age_years=rows["age_years"].str.replace(r"^(\d{3})Y$", r"\1", regex=True))
+    if has_semicolons and rows[column].str.contains(",", regex=False).any():
+        mixed = rows[column].str.contains(".", regex=False, na=False)
+        rows, issues = _empty(rows, column, mixed, "mixed_decimals", issues)
+        rows = rows.assign(**{column: rows[column].str.replace(",", ".", regex=False)})
+    listed = pd.to_numeric(pd.Series(list(labels), dtype="str").str.replace(",", "."), errors="coerce")
+    numbers = pd.to_numeric(rows[column], errors="coerce").astype(float).replace([np.inf, -np.inf], np.nan)
+    is_coded = numbers.isin([*MISSING_CODES, *listed.dropna()])
+    rows, issues = _empty(rows, column, is_coded, "missing_code", issues)
+    rows, issues = _empty(rows, column, rows[column].notna() & numbers.isna(), "invalid_value", issues)
+    return rows.assign(**{column: numbers.where(rows[column].notna())}), issues
+
+
+def _convert_unit(rows: pd.DataFrame, column: str, issues: list) -> tuple[pd.DataFrame, list]:
+    """Convert a column in which most values are plausible in the other unit only; empty those that are in neither's."""
+    (low, high), (unit, factor) = LIMITS[column], OTHER_UNITS[column]
+    in_own = rows[column].between(low, high)
+    in_other = rows[column].between(low / factor, high / factor)
+    if in_other.sum() * 2 <= rows[column].notna().sum():
+        return _empty(rows, column, in_other, "unit_differs", issues, unit=unit)
+    rows, issues = _empty(rows, column, in_own, "unit_differs", issues, unit=UNITS[column])
+    of_column = pd.DataFrame(index=[pd.NA])
+    issues = [*issues, _issue(of_column, "unit_converted", column=column, unit=unit)]
+    return rows.assign(**{column: (rows[column] * factor).round(6)}), issues
 
 
 def _empty_implausible(rows: pd.DataFrame, issues: list) -> tuple[pd.DataFrame, list]:
-    failures = _failures(PLAUSIBLE, rows.astype({"sex": str}))
-    for column, message in IMPLAUSIBLE.items():
-        failed = rows.index.isin(failures.index[failures == column])
-        issues = [*issues, _issue(rows[failed], "implausible_value", message)]
-        rows = rows.assign(**{column: rows[column].mask(failed)})
+    for column in [column for column in LIMITS if column in rows]:
+        low, high = LIMITS[column]
+        failed = rows[column].notna() & ~rows[column].between(low, high)
+        allowed = f"within {low} to {high} {UNITS[column]}"
+        rows, issues = _empty(rows, column, failed, "implausible_value", issues, allowed=allowed)
     return rows, issues
 
 
+def _compute_bmi(rows: pd.DataFrame, issues: list) -> tuple[pd.DataFrame, list]:
+    """Compute the BMI; a delivered one is compared and not kept."""
+    bmi = rows["weight_kg"] / (rows["height_cm"] / 100) ** 2
+    if "bmi_kg_m2" in rows:
+        differs = (rows["bmi_kg_m2"] - bmi).abs() > BMI_TOLERANCE_KG_M2
+        issues = [*issues, _issue(rows[differs], "bmi_differs", column="bmi_kg_m2")]
+    return rows.assign(bmi_kg_m2=bmi), issues
+
+
 def _table(rows: pd.DataFrame, issues: list[pd.DataFrame]) -> CohortTable:
-    listed = pd.concat(issues, ignore_index=True).sort_values("item", kind="stable", ignore_index=True)
+    listed = pd.concat(issues, ignore_index=True).sort_values(
+        "item", kind="stable", ignore_index=True, na_position="first"
+    )
     columns = {"item": str, "code": str, "message": str, "participant_id": str}
     return CohortTable(rows.reset_index(drop=True), listed.astype(columns))
