@@ -18,7 +18,8 @@ from isal import igzip
 
 from models.imaging.dixon import CONTRASTS
 
-_COMPRESSION_LEVEL = 2
+_COMPRESSION_LEVEL = 3
+_CHUNK_BYTES = 2**18
 _HEADER_BYTES = 352
 
 
@@ -31,7 +32,7 @@ def image_sha256(array: np.ndarray, affine: np.ndarray) -> str:
 
     SHA-256 over, in this order: the dtype as numpy's little-endian string (``<i2``), the shape as decimal numbers
     joined by commas, the affine row by row as little-endian float64 after rounding to the float32 that NIfTI
-    stores (minus zero as zero), the voxels little-endian in C order (last index fastest).
+    stores (minus zero as zero), the voxels little-endian in the order in which NIfTI stores them (first index fastest).
 
     Parameters
     ----------
@@ -44,8 +45,7 @@ def image_sha256(array: np.ndarray, affine: np.ndarray) -> str:
     digest = hashlib.sha256(dtype.str.encode())
     digest.update(",".join(map(str, array.shape)).encode())
     digest.update((_stored_affine(affine) + 0.0).astype("<f8").tobytes())
-    for first in range(0, array.shape[0], 32):
-        digest.update(np.ascontiguousarray(array[first : first + 32], dtype=dtype))
+    digest.update(np.asfortranarray(array, dtype=dtype).T)
     return digest.hexdigest()
 
 
@@ -100,7 +100,9 @@ def write_volume(path: Path, array: np.ndarray, affine: np.ndarray, provenance: 
     def write_gzip(file: BinaryIO) -> None:
         with igzip.IGzipFile(filename="", mode="wb", compresslevel=_COMPRESSION_LEVEL, fileobj=file, mtime=0) as gzip:
             gzip.write(_header(voxels, affine))
-            gzip.write(memoryview(voxels.T).cast("B"))
+            stored = memoryview(voxels.T).cast("B")
+            for first in range(0, len(stored), _CHUNK_BYTES):
+                gzip.write(stored[first : first + _CHUNK_BYTES])
 
     file_hash = _write_atomically(path, write_gzip)
     image_hash = image_sha256(voxels, affine)
