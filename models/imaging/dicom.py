@@ -195,7 +195,8 @@ def _check_stations(groups: dict[str, list[Instance]], stacks: dict[str, list[St
 
 def _check_edges(groups: dict[str, list[Instance]], stacks: dict[str, list[Stack]]) -> None:
     """Refuse a contrast whose slices are some of another's: a slice at an end is missing, which no gap shows."""
-    positions = {contrast: slice_positions(groups[contrast]) for contrast in stacks}
+    most = max((len(own) for own in stacks.values()), default=0)
+    positions = {contrast: slice_positions(groups[contrast]) for contrast, own in stacks.items() if len(own) == most}
     longest = max(map(slice_positions, groups.values()), key=len)
     for contrast, own in positions.items():
         distances = np.abs(own[:, None] - longest[None]).max(axis=2).min(axis=1)

@@ -275,7 +275,7 @@ def _read_elements(data: bytes, position: int, is_explicit: bool) -> tuple[dict[
 def _read_header(data: bytes, position: int, is_explicit: bool) -> tuple[int, int, int, bool]:
     """Return tag, start of the value, its length, and whether the length has 32 bits."""
     if position + 8 > len(data):
-        raise Refusal("unreadable_dicom")
+        raise Refusal("truncated_dicom")
     group, element, vr, length = _SHORT_HEADER.unpack_from(data, position)
     tag = group << 16 | element
     if not is_explicit or group == 0xFFFE:

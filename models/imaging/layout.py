@@ -113,16 +113,13 @@ def choose_run(cases: Sequence[Case]) -> Case:
     In this order: the layout that comes first in `LAYOUTS`; the most files; a size of at least 95 % of the largest
     (a run that was broken off is smaller); the highest run number; the last path.
     """
-    largest = max(_size(case) for case in cases)
+    layout = min((case.layout for case in cases), key=LAYOUTS.index)
+    runs = [case for case in cases if case.layout == layout]
+    most = max(len(case.files) for case in runs)
+    runs = [case for case in runs if len(case.files) == most]
+    largest = max(_size(case) for case in runs)
     return max(
-        cases,
-        key=lambda case: (
-            -LAYOUTS.index(case.layout),
-            len(case.files),
-            _size(case) >= _COMPLETE_SHARE * largest,
-            case.run,
-            case.path,
-        ),
+        (case for case in runs if _size(case) >= _COMPLETE_SHARE * largest), key=lambda case: (case.run, case.path)
     )
 
 

@@ -94,3 +94,40 @@ def code_of(path: Path) -> str:
 def read_tree(folder: Path) -> list[Named]:
     """Every DICOM file of a folder tree."""
     return read_folder([look_at(path) for path in sorted(folder.rglob("*")) if path.is_file()])
+
+
+def as_folder(path: Path, zip_path: Path, rng: np.random.Generator) -> Path:
+    """The files of a zip as a folder tree without file extensions, in random order."""
+    datasets = read_datasets(zip_path)
+    for number, index in enumerate(rng.permutation(len(datasets))):
+        file = path / f"series{number % 3}" / f"IM{number:04d}"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(to_bytes(datasets[index]))
+    return path
+
+
+def with_series_per_contrast(path: Path) -> Path:
+    """Give each contrast of a zip its own series id."""
+    return alter(path, lambda d, contrast, index: set_elements(d, SeriesInstanceUID=f"1.2.{CONTRASTS.index(contrast)}"))
+
+
+def write_stations(
+    imaging: Path, dixon: DixonSet, cuts: Iterable[tuple[int, int]], scratch: Path, in_one_zip: bool = False
+) -> Path:
+    """Write slabs [first, end) of volumes as NAKO's station series: four folders, a zip for each station or for all."""
+    files: dict[tuple[str, int], list[bytes]] = {}
+    for number, (first, end) in enumerate(cuts, start=1):
+        affine = dixon.affine.copy()
+        affine[2, 3] += first * affine[2, 2]
+        slab = DixonSet({c: v[:, :, first:end] for c, v in dixon.volumes.items()}, affine)
+        write_composed_zip(scratch / "slab.zip", slab, "123456", rng=np.random.default_rng(number))
+        for dataset in read_datasets(scratch / "slab.zip"):
+            mark = dataset.get_item(0x00511019) and dataset[0x00511019].value
+            contrast = {"DIXF": "fat", "DIXW": "water"}.get(mark, "in" if dataset.EchoTime > 2 else "opp")
+            dataset.SeriesInstanceUID = f"1.2.{CONTRASTS.index(contrast)}.{number}"
+            files.setdefault((contrast, 0 if in_one_zip else number), []).append(to_bytes(dataset))
+    words = {"in": "in", "opp": "opp", "fat": "F", "water": "W"}
+    for (contrast, number), content in files.items():
+        name = "123456.zip" if in_one_zip else f"123456_station{number}.zip"
+        pack(imaging / f"3D_GRE_TRA_{words[contrast]}" / name, content)
+    return imaging

@@ -12,8 +12,6 @@ import numpy as np
 import pytest
 from imaging_cases import (
     AFFINE,
-    CSA_HEADER,
-    CSA_TAG,
     alter,
     code_of,
     locate,
