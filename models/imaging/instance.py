@@ -41,6 +41,7 @@ _MAX_DEPTH = 32
 _MAX_ELEMENTS = 200_000
 _MAX_VALUE_BYTES = 1024
 _MAX_PIXELS = 4096 * 4096
+_MAX_NUMBER = 1e6
 _NATIVE_SYNTAXES = (ImplicitVRLittleEndian, ExplicitVRLittleEndian)
 _REFUSED_SYNTAXES = (DeflatedExplicitVRLittleEndian, "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205")
 
@@ -362,7 +363,7 @@ def _vector(value: bytes, length: int) -> tuple[float, ...] | None:
         numbers = tuple(map(float, words))
     except ValueError:
         return None
-    return numbers if all(map(math.isfinite, numbers)) else None
+    return numbers if all(abs(number) < _MAX_NUMBER for number in numbers) else None
 
 
 def _number(value: bytes) -> float | None:

@@ -4,13 +4,15 @@ Belongs here: reading NIfTI that somebody else wrote. Does not belong here: our 
 (``nifti``), and which files make a set (``layout``).
 """
 
-import struct
 import zlib
 from io import BytesIO
 
 import nibabel as nib
 import numpy as np
 from isal import isal_zlib
+from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError
+from nibabel.wrapstruct import WrapStructError
 
 from models.imaging.archive import MAX_BYTES
 from models.imaging.refusal import Refusal
@@ -19,6 +21,8 @@ from models.imaging.stack import check_spacing
 _GZIP_MARK = b"\x1f\x8b"
 _GZIP_WBITS = 16 + zlib.MAX_WBITS
 _SHEAR_TOLERANCE = 1e-3
+_MAX_COORDINATE_MM = 1e5
+_NIBABEL_ERRORS = (ImageFileError, HeaderDataError, WrapStructError, OSError, ValueError, OverflowError)
 
 
 def read_nifti(data: bytes) -> tuple[np.ndarray, np.ndarray]:
@@ -51,14 +55,18 @@ def read_nifti(data: bytes) -> tuple[np.ndarray, np.ndarray]:
             raise Refusal("unreadable_nifti")
         _check_affine(image)
         voxels = np.asanyarray(image.dataobj)
-    except (nib.filebasedimages.ImageFileError, nib.spatialimages.HeaderDataError, OSError, ValueError, struct.error):
+    except _NIBABEL_ERRORS:
         raise Refusal("unreadable_nifti") from None
-    if voxels.dtype.kind not in "iuf" or not np.isfinite(voxels).all():
+    if voxels.dtype.kind not in "iuf":
         raise Refusal("unreadable_nifti")
-    dtype = voxels.dtype.newbyteorder("=") if voxels.dtype.kind in "iu" and voxels.dtype.itemsize == 2 else np.float32
+    is_short = voxels.dtype.kind in "iu" and voxels.dtype.itemsize == 2
+    with np.errstate(over="ignore"):
+        voxels = voxels.astype(voxels.dtype.newbyteorder("=") if is_short else np.float32)
+    if not is_short and not np.isfinite(voxels).all():
+        raise Refusal("unreadable_nifti")
     orientation = nib.io_orientation(affine)
     affine = affine @ nib.orientations.inv_ornt_aff(orientation, shape)
-    return np.asfortranarray(nib.apply_orientation(voxels, orientation), dtype=dtype), affine
+    return np.asfortranarray(nib.apply_orientation(voxels, orientation)), affine
 
 
 def _inflate(data: bytes) -> bytes:
@@ -89,7 +97,7 @@ def _check_affine(image: nib.Nifti1Image) -> None:
     has_codes = image.header["sform_code"] > 0 or image.header["qform_code"] > 0
     if not has_codes or np.array_equal(affine, np.eye(4)):
         raise Refusal("identity_affine")
-    if not np.isfinite(affine).all():
+    if not (np.abs(affine) < _MAX_COORDINATE_MM).all():
         raise Refusal("implausible_spacing")
     spacing_mm = np.linalg.norm(affine[:3, :3], axis=0)
     check_spacing(spacing_mm)

@@ -9,6 +9,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 from imaging_cases import locate, read_datasets, to_bytes
+from pydicom import dcmread
 
 from models.imaging.delivery import write_composed_zip
 from models.imaging.dicom import read_delivery
@@ -53,9 +54,9 @@ def test_highdicom_builds_the_same_volumes(participant):
 
 def test_highdicom_builds_the_same_real_volume(real_data):
     highdicom = pytest.importorskip("highdicom", reason="highdicom absent: pip install highdicom.")
-    from pydicom import dcmread
-
     datasets = [dcmread(p) for p in sorted((real_data / "dicom_nifti_pairs/siemens/anatomical/001").glob("*.dcm"))]
+    for dataset in datasets:
+        dataset.FrameOfReferenceUID = "1.2.3"
     volume = highdicom.get_volume_from_series(datasets)
     image = nib.Nifti1Image(volume.array, np.diag([-1.0, -1.0, 1.0, 1.0]) @ volume.affine)
     assert_same_world(build_volume(stack_slices([read_instance(to_bytes(d)) for d in datasets])), image, 1e-4)
