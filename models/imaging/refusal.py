@@ -1,35 +1,57 @@
 """Why a delivery is refused: the documented codes, and the exception that carries one.
 
-Belongs here: one code and one sentence for every reason to refuse a delivery. Does not belong here: the checks
-themselves (``dicom``, ``dixon``), nor failures of the machine (memory, deadline), which are no fault of a delivery.
+Belongs here: one code and one sentence for every reason to refuse a delivery of images. Does not belong here: the
+checks themselves (``archive``, ``instance``, ``contrast``, ``stack``, ``composition``, ``dixon``, ``nifti_set``), nor
+failures of the machine (memory, deadline), which are no fault of a delivery.
 """
 
 from collections.abc import Iterable
 
 REFUSALS: dict[str, str] = {
-    "unsafe_archive": "The archive has absolute or parent paths, links, nested archives, or inflates to too much.",
+    "still_copying": "A file changed between two looks: it is still being copied. Run the update again when it is done.",
+    "symbolic_link": "The delivery holds a symbolic link. Deliver the file itself.",
+    "special_file": "The delivery holds a pipe, socket or device. Deliver regular files only.",
+    "absolute_path": "The archive names a file by an absolute path. Pack it again with relative paths.",
+    "parent_path": "The archive names a file outside itself ('..'). Pack it again with paths inside.",
+    "nested_archive": "The archive holds another archive. Deliver the inner one.",
+    "too_large": "The delivery holds more than 20,000 files, or unpacks to more than 2 GiB. Deliver the Dixon series alone.",
     "truncated_archive": "The archive cannot be read in full: it is cut, damaged or encrypted. Deliver it again.",
-    "empty_delivery": "The delivery holds no DICOM file.",
-    "unreadable_dicom": "A file has the DICOM mark or name but cannot be read as DICOM. Deliver it again.",
+    "empty_delivery": "The delivery holds no DICOM file. Deliver the images.",
+    "empty_dicom": "A DICOM file holds no element. Deliver it again.",
+    "length_beyond_file": "A DICOM header announces an element longer than its file. Deliver the file again.",
+    "truncated_dicom": "A DICOM file ends before its pixels do. Deliver it again.",
+    "unreadable_dicom": "A file has the DICOM mark or name but is damaged or in a form not read here. Export it again.",
     "deflated_transfer_syntax": "A file uses the deflated transfer syntax, which is refused. Export it plain.",
+    "unreadable_nifti": "A NIfTI file is cut, damaged, or no three-dimensional image of real numbers. Convert it again.",
     "multi_frame": "The delivery holds multi-frame (Enhanced MR) files. Export it as classic single-frame MR.",
     "not_mr": "The delivery holds files that are not classic MR images. Remove them.",
-    "invalid_participant_id": "A PatientID is no valid '<participant>_<visit>' pseudonym.",
-    "participant_mismatch": "The PatientID differs between files, or from the name of the archive. Check the filing.",
-    "unknown_contrast": "A file's contrast cannot be told from the Dixon tag, the image type or two echo times.",
-    "missing_contrast": "Not all of in-phase, opposed-phase, fat and water were delivered.",
-    "missing_position": "A file has no usable image position or orientation.",
-    "two_orientations": "The slices of one contrast have different orientations.",
-    "two_echo_times": "The slices of one contrast have different echo times.",
-    "mixed_matrix": "The slices of one contrast differ in matrix size or pixel spacing.",
-    "too_few_slices": "A contrast has fewer than three slices.",
-    "duplicate_position": "Two slices of one contrast lie at the same position: a repeated run or a copied file.",
-    "missing_slice": "A slice is missing: a gap is a multiple of the slice spacing, or another contrast has the slice.",
-    "uneven_gap": "The slices of one contrast are not evenly spaced.",
-    "sheared_volume": "The slices of one contrast are not stacked along their normal.",
-    "implausible_spacing": "The voxel spacing is absent or outside 0.2 to 15 mm.",
-    "unreadable_pixels": "The pixels of a file are absent, incomplete or in an encoding that cannot be read here.",
-    "geometry_differs": "The four contrasts do not share one grid.",
+    "mosaic": "The delivery holds mosaic images. Remove that series, or export it as single slices.",
+    "localizer": "The delivery holds localizer images. Remove them.",
+    "phase_image": "The delivery holds phase images. Remove them: the four contrasts are magnitude images.",
+    "derived_series": "The delivery holds reformatted, projected or otherwise derived images. Deliver the acquired series.",
+    "invalid_participant_id": "A file name or PatientID is no valid '<participant>_<visit>' pseudonym. Correct it.",
+    "two_participants": "The files of one delivery carry two participants or two visits. Separate them.",
+    "participant_mismatch": "The PatientID differs from the participant or visit of the file name. Check the filing.",
+    "not_dixon": "No file names a Dixon contrast and all share one echo time: no Dixon series. Deliver the Dixon series.",
+    "unknown_contrast": "A file's contrast cannot be told from Dixon tag, image type, series name or two echo times.",
+    "missing_contrast": "Not all of in-phase, opposed-phase, fat and water were delivered. Deliver all four together.",
+    "missing_position": "A file has no usable image position or orientation. Export it again with its full header.",
+    "two_orientations": "The slices of one contrast have different orientations. Separate the series.",
+    "two_echo_times": "The slices of one contrast have different echo times. Separate the series.",
+    "mixed_matrix": "The slices of one contrast differ in matrix size or pixel spacing. Separate the series.",
+    "too_few_slices": "A contrast or station has fewer than three slices. Deliver the whole series.",
+    "duplicate_position": "Slices of one contrast lie twice at one position: a repeated run or a copied file. Remove one.",
+    "missing_slice": "A slice inside a contrast is missing: a gap is a multiple of the slice spacing. Deliver it again.",
+    "missing_edge_slice": "A contrast lacks slices at its end that another contrast has. Deliver the whole series.",
+    "uneven_gap": "The slices of one contrast are not evenly spaced. Check the series for files of another run.",
+    "sheared_volume": "The slices of one contrast are not stacked along their normal. Deliver an unsheared series.",
+    "identity_affine": "A NIfTI file has no world coordinates. Convert it again from DICOM, keeping the geometry.",
+    "implausible_spacing": "The voxel spacing is absent or outside 0.2 to 15 mm. Export it again with its full header.",
+    "missing_station": "A contrast lacks a station that another contrast has. Deliver all stations of all contrasts.",
+    "station_mismatch": "Stations differ in orientation or spacing, or lie side by side: they cannot be composed.",
+    "station_gap": "Two neighbouring stations neither overlap nor touch. Deliver the station between them.",
+    "unreadable_pixels": "Pixels are absent, incomplete or in an encoding not read here. Export them uncompressed.",
+    "geometry_differs": "The four contrasts do not share one grid. Check the series for files of another run.",
 }
 """Code -> sentence, in order of precedence: where several apply, the first is the code."""
 

@@ -13,6 +13,7 @@ CREATE TABLE IF NOT EXISTS raw.dixon_series (
     flip_angle_deg DOUBLE,
     field_strength_t DOUBLE,
     scanner_model VARCHAR,
+    software_version VARCHAR,
     n_instances INTEGER NOT NULL,
     image_sha256 VARCHAR NOT NULL,
     nifti_path VARCHAR NOT NULL
@@ -31,6 +32,7 @@ COMMENT ON COLUMN raw.dixon_series.repetition_time_ms IS 'Repetition time. From 
 COMMENT ON COLUMN raw.dixon_series.flip_angle_deg IS 'Flip angle. From the DICOM header. [deg]';
 COMMENT ON COLUMN raw.dixon_series.field_strength_t IS 'Field strength. From the DICOM header. [T]';
 COMMENT ON COLUMN raw.dixon_series.scanner_model IS 'Scanner model. From the DICOM header.';
+COMMENT ON COLUMN raw.dixon_series.software_version IS 'Software version. Of the scanner, from the DICOM header.';
 COMMENT ON COLUMN raw.dixon_series.n_instances IS 'Instances. DICOM files of this contrast. [1]';
 COMMENT ON COLUMN raw.dixon_series.image_sha256 IS 'Image hash. sha256 over dtype, shape, affine and voxels.';
 COMMENT ON COLUMN raw.dixon_series.nifti_path IS 'NIfTI path. Relative to MYONORM_HOME.';

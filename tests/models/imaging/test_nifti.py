@@ -58,7 +58,7 @@ def test_sidecar_holds_hashes_and_provenance(stored, array):
 
 def test_hash_is_the_documented_one(array):
     rounded = AFFINE.astype("<f4").astype("<f8")
-    expected = hashlib.sha256(b"<i2" + b"37,8,9" + rounded.tobytes() + array.tobytes(order="C")).hexdigest()
+    expected = hashlib.sha256(b"<i2" + b"37,8,9" + rounded.tobytes() + array.tobytes(order="F")).hexdigest()
     assert image_sha256(array, AFFINE) == expected
     assert image_sha256(np.asfortranarray(array), AFFINE) == expected
     assert image_sha256(array.astype(">i2"), AFFINE) == expected
