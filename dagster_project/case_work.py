@@ -12,8 +12,10 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 
-from models.imaging.dicom import read_delivery
+from dagster_project.identity import Identity
 from models.imaging.dixon import CONTRASTS, DixonSet
+from models.imaging.intake import read_case
+from models.imaging.layout import Case
 from models.imaging.nifti import CorruptVolume, combined_sha256, read_image_sha256, read_volume, write_volume
 from models.measurement.morphometry import measure_muscles, measure_profile
 from models.segmentation.inference import Segmenter, choose_device, open_model
@@ -21,15 +23,15 @@ from models.statistics import normative
 
 
 @dataclass(frozen=True)
-class ArchiveCase:
-    """A delivered archive, where its volumes go, what later releases deliver, and whose archives stay unread."""
+class DeliveredCase:
+    """A participant's visit as delivered, where its volumes go, how ids are stored, what later releases deliver."""
 
-    archive: Path
+    case: Case
     home: Path
     study: str
     release: str
     superseded: frozenset[tuple[str, str]]
-    withdrawn: frozenset[str]
+    identity: Identity
 
 
 @dataclass(frozen=True)
@@ -56,22 +58,21 @@ def derivative_folder(study: str, participant_id: str, visit: str = "") -> Path:
     return Path("derivatives") / study / participant_id / visit
 
 
-def take_in(case: ArchiveCase) -> pd.DataFrame:
-    """Archive -> four stored volumes; returns their rows of raw.dixon_series without study and release.
+def take_in(case: DeliveredCase) -> pd.DataFrame:
+    """Delivery -> four stored volumes; returns their rows of raw.dixon_series without study and release.
 
     Raises
     ------
     Refusal
-        As `read_delivery`.
+        As `read_case`.
     Excluded
-        If the person has withdrawn, or a later release has replaced this delivery.
+        If a later release has replaced this delivery.
     """
-    if case.archive.stem.split("_")[0] in case.withdrawn:
-        raise Excluded("withdrawn", "The person has withdrawn; the images were not read.")
-    delivery = read_delivery(case.archive)
-    if (delivery.patient_id, delivery.visit) in case.superseded:
+    delivery = read_case(case.case)
+    participant_id = case.identity.pseudonym(delivery.patient_id)
+    if (participant_id, delivery.visit) in case.superseded:
         raise Excluded("superseded", "A release registered later delivers this participant and visit.")
-    folder = derivative_folder(case.study, delivery.patient_id, delivery.visit)
+    folder = derivative_folder(case.study, participant_id, delivery.visit)
     (case.home / folder).mkdir(parents=True, exist_ok=True)
     rows = []
     for contrast in CONTRASTS:
@@ -83,7 +84,7 @@ def take_in(case: ArchiveCase) -> pd.DataFrame:
         rows.append({"contrast": contrast, "image_sha256": sha256, "nifti_path": str(path), **facts})
     affine = delivery.dixon.affine
     return pd.DataFrame(rows).assign(
-        participant_id=delivery.patient_id,
+        participant_id=participant_id,
         visit=delivery.visit,
         shape=[list(volume.shape)] * len(rows),
         spacing=[[float(step) for step in np.linalg.norm(affine[:3, :3], axis=0)]] * len(rows),
@@ -198,3 +199,14 @@ def fit_norms(case: NormsCase) -> tuple[normative.CentileModel, pd.DataFrame, pd
     support = normative.support(age, bmi)
     lms = normative.lms_grid(model, support).merge(support.rename(columns={"n": "n_near"}))
     return model, lms.dropna(subset="m"), normative.grid(model, support).dropna(subset="value")
+
+
+def verify_volume(path: Path) -> None:
+    """Read a stored volume in full.
+
+    Raises
+    ------
+    CorruptVolume, FileNotFoundError
+        If it is not what was written, or absent.
+    """
+    read_volume(path)

@@ -4,6 +4,7 @@ What belongs here: processes, deadlines and their deaths. What a case is and wha
 """
 
 import re
+import resource
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, TimeoutError, as_completed
 from dataclasses import dataclass
@@ -24,13 +25,20 @@ class Outcome:
     message: str | None = None
 
 
-def run(function: Callable[[Any], Any], cases: Iterable[Any], workers: int, deadline_s: float) -> Iterator[Outcome]:
-    """Call `function(case)` for every case in child processes.
+def run(
+    function: Callable[[Any], Any],
+    cases: Iterable[Any],
+    workers: int,
+    deadline_s: float,
+    memory_bytes: int = resource.RLIM_INFINITY,
+) -> Iterator[Outcome]:
+    """Call `function(case)` for every case in child processes, each with at most `memory_bytes` of address space.
 
     A case past its deadline is killed and its process replaced; a process that dies costs only its case; an exception
     with a `code` (a refusal) keeps it, any other is an `error`.
     """
-    with ProcessPool(max_workers=workers, context=get_context("spawn")) as pool:
+    limit = {"initializer": resource.setrlimit, "initargs": [resource.RLIMIT_AS, (memory_bytes, memory_bytes)]}
+    with ProcessPool(max_workers=workers, context=get_context("spawn"), **limit) as pool:
         futures = {pool.schedule(function, args=[case], timeout=deadline_s): case for case in cases}
         for future in as_completed(futures):
             yield _outcome(futures[future], future, deadline_s)

@@ -20,6 +20,7 @@ class Settings(BaseSettings):
     min_cell: int = Field(10, ge=1)
     model: str = "phantom-v1"
     secret_key: str = ""
+    hash_pseudonyms: bool = False
 
     @property
     def releases(self) -> Path:

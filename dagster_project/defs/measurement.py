@@ -7,14 +7,17 @@ import pandas as pd
 from dagster_project import engine
 from dagster_project.asset_specs import describe_table
 from dagster_project.case_work import ImageCase, measure
-from dagster_project.defs.ingest import PROFILES, VALID_PROFILE_ROW, are_profiles_readable
+from dagster_project.cohort_intake import PROFILES, VALID_PROFILE_ROW, are_profiles_readable
 from dagster_project.defs.releases import Release, open_release, releases
+from dagster_project.identity import Identity
 from dagster_project.settings import load_settings
 from dagster_project.warehouse import Warehouse, count_rows, insert, transaction
+from dagster_project.withdrawal import Withdrawn
 from models.segmentation.anatomy import LABELS
 from models.segmentation.inference import open_model
 
 MEASUREMENT_DEADLINE_S = 600
+PARTICIPANT_ID = "[A-Za-z0-9][A-Za-z0-9-]{0,31}"
 KEYS = ("study", "participant_id", "visit", "model_version")
 
 
@@ -35,7 +38,8 @@ def measurement(context: dg.AssetExecutionContext, warehouse: Warehouse):
     settings = load_settings()
     release = open_release(settings.releases, context.partition_key)
     with warehouse.connect() as connection:
-        import_profiles(connection, release)
+        identity = Identity(release.study, settings.resolve_secret_key(), settings.hash_pseudonyms)
+        import_profiles(connection, release, identity)
         masks = list_masks(connection, open_model(settings.model).model_version, release.name)
         cases = {
             ImageCase(settings.home, *row.iloc[:3], row["image_sha256"], 0, row["model_version"], settings.device): row[
@@ -54,7 +58,7 @@ def measurement(context: dg.AssetExecutionContext, warehouse: Warehouse):
             )
 
 
-def import_profiles(connection: duckdb.DuckDBPyConnection, release: Release) -> None:
+def import_profiles(connection: duckdb.DuckDBPyConnection, release: Release, identity: Identity) -> None:
     """Replace the release's imported profiles; slices are counted from the cranial end, the later release wins."""
     path = release.folder / PROFILES
     with transaction(connection):
@@ -63,21 +67,27 @@ def import_profiles(connection: duckdb.DuckDBPyConnection, release: Release) -> 
         )
         if not path.is_file() or not are_profiles_readable(connection, path):
             return
+        persons = connection.execute("SELECT DISTINCT participant_id FROM read_parquet(?)", [str(path)]).df()
+        persons = Withdrawn(connection, identity).drop_from(persons)
+        persons = persons[persons["participant_id"].str.fullmatch(PARTICIPANT_ID).fillna(False)]
+        persons = persons.assign(stored_id=identity.pseudonyms(persons["participant_id"]))
+        connection.register("person", persons)
         connection.execute(
             f"""
             INSERT INTO imaging.csa_profile BY NAME
             SELECT
-                $study AS study, participant_id, visit, 'imported' AS model_version, compartment, side, z_mm, csa_cm2,
+                $study AS study, stored_id AS participant_id, visit, 'imported' AS model_version, compartment, side, z_mm, csa_cm2,
                 row_number() OVER cranial_first - 1 AS slice_index,
                 100 * (row_number() OVER cranial_first - 0.5) / count(*) OVER muscle AS position_pct,
                 $release AS release
             FROM read_parquet($path)
-            SEMI JOIN raw.participant AS participant USING (participant_id, visit)
+            JOIN person USING (participant_id)
             WHERE {VALID_PROFILE_ROW}
             WINDOW muscle AS (PARTITION BY participant_id, visit, compartment, side), cranial_first AS (muscle ORDER BY z_mm DESC)
             """,
             {"study": release.study, "release": release.name, "path": str(path)},
         )
+        connection.unregister("person")
         connection.execute(
             """
             DELETE FROM imaging.csa_profile AS profile

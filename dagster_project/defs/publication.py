@@ -16,7 +16,9 @@ from models.segmentation.inference import open_model
 
 META_TABLES = ("meta.model", "meta.release_log", "meta.data_dictionary")
 PUBLISHED = [
-    name.split(".") for name in compile_catalog().tables if name.split(".")[0] in ("ref", "marts", "stats", "norms")
+    [table.schema, table.name]
+    for table in compile_catalog().tables.values()
+    if table.schema in ("ref", "marts", "stats", "norms") or (table.schema == "raw" and table.query)
 ]
 # Tables that later work fills have no asset yet.
 WITHOUT_ASSET = {"ref.threshold", "stats.exclusion", "stats.segmentation_score", "stats.agreement"}

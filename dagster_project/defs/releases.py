@@ -13,6 +13,7 @@ from pathlib import Path
 import dagster as dg
 
 from dagster_project.warehouse import Warehouse
+from models.imaging.layout import LAYOUTS
 
 releases = dg.DynamicPartitionsDefinition(name="release")
 RELEASE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
@@ -25,18 +26,15 @@ class UnusableRelease(ValueError):
 
 @dataclass(frozen=True)
 class Release:
-    """A delivery on disk: folder, name, study, notes, and a fingerprint of the names, sizes and times of its files."""
+    """A delivery on disk: what release.toml says, and a fingerprint of the names, sizes and times of its files."""
 
     folder: Path
     name: str
     study: str
     notes: str | None
+    layout: str | None
+    columns: dict[str, str]
     fingerprint: str
-
-    @property
-    def archives(self) -> list[Path]:
-        """Archives of the imaging folder, sorted."""
-        return sorted((self.folder / "imaging").rglob("*.zip"))
 
 
 def open_release(releases_folder: Path, name: str) -> Release:
@@ -56,10 +54,17 @@ def open_release(releases_folder: Path, name: str) -> Release:
             settings = tomllib.loads((folder / "release.toml").read_text(encoding="utf-8"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise UnusableRelease("release.toml is not valid TOML: correct it.") from error
-    study = settings.get("study", "cohort")
+    study, layout, columns = settings.get("study", "cohort"), settings.get("layout"), settings.get("columns", {})
     if not isinstance(study, str) or not STUDY_NAME.fullmatch(study):
         raise UnusableRelease("The study in release.toml must be letters, digits, spaces, - and _: correct it.")
-    return Release(folder, name, study, settings.get("notes"), _fingerprint(folder))
+    if layout not in (None, *LAYOUTS):
+        raise UnusableRelease(f"The layout in release.toml must be one of {', '.join(LAYOUTS)}: correct it.")
+    if not isinstance(columns, dict) or not all(isinstance(name, str) for name in columns.values()):
+        raise UnusableRelease("[columns] in release.toml must map column names to delivered names: correct it.")
+    notes = settings.get("notes")
+    return Release(
+        folder, name, study, notes if isinstance(notes, str) else None, layout, columns, _fingerprint(folder)
+    )
 
 
 def _fingerprint(folder: Path) -> str:
@@ -74,7 +79,7 @@ _per_release = dg.AssetSelection.groups("intake", "imaging")
 
 release_update = dg.define_asset_job(
     "release_update",
-    selection=_per_release,
+    selection=_per_release - dg.AssetSelection.checks(dg.AssetCheckKey(dg.AssetKey(["raw", "dixon_series"]), "intact")),
     partitions_def=releases,
     description="Take a release in, segment its images, measure the masks: costs what is new.",
 )
@@ -85,9 +90,18 @@ cohort_update = dg.define_asset_job(
 )
 
 
+verify_derivatives = dg.define_asset_job(
+    "verify_derivatives",
+    selection=dg.AssetSelection.checks(dg.AssetCheckKey(dg.AssetKey(["raw", "dixon_series"]), "intact")),
+    description="Read every stored volume and mask in full and compare it with its hashes.",
+)
+
+
 @dg.definitions
 def shared() -> dg.Definitions:
     """Jobs, the warehouse, and the in-process executor: one process writes DuckDB."""
     return dg.Definitions(
-        jobs=[release_update, cohort_update], resources={"warehouse": Warehouse()}, executor=dg.in_process_executor
+        jobs=[release_update, cohort_update, verify_derivatives],
+        resources={"warehouse": Warehouse()},
+        executor=dg.in_process_executor,
     )

@@ -9,7 +9,9 @@ CREATE TABLE IF NOT EXISTS raw.participant (
     height_cm DOUBLE,
     weight_kg DOUBLE,
     bmi_kg_m2 DOUBLE,
-    centre VARCHAR
+    centre VARCHAR,
+    mri_centre VARCHAR,
+    exam_years DOUBLE
 );
 COMMENT ON TABLE raw.participant IS 'Participant. Covariates from participants.csv; missing codes are NULL and have a row in raw.intake_issue.';
 COMMENT ON COLUMN raw.participant.study IS 'Study. "synthetic" marks invented data.';
@@ -22,3 +24,5 @@ COMMENT ON COLUMN raw.participant.height_cm IS 'Height. Measured at the visit. [
 COMMENT ON COLUMN raw.participant.weight_kg IS 'Weight. Measured at the visit. [kg]';
 COMMENT ON COLUMN raw.participant.bmi_kg_m2 IS 'Body mass index. Weight / height^2, NULL where either is missing. [kg/m2]';
 COMMENT ON COLUMN raw.participant.centre IS 'Study centre. As delivered.';
+COMMENT ON COLUMN raw.participant.mri_centre IS 'Imaging centre. Where delivered.';
+COMMENT ON COLUMN raw.participant.exam_years IS 'Time since the first examination. Where delivered. [years]';
