@@ -1,7 +1,7 @@
 """What kind of image a DICOM file holds: which of the four Dixon contrasts, or something that is no part of a delivery.
 
-Belongs here: the words by which headers name contrasts and kinds of series, and the participant they belong to. Does
-not belong here: the file format (``instance``) and geometry (``stack``). Words are compared as a whole with allow-lists.
+Belongs here: the words by which headers name contrasts and kinds of series, and whose images they are. Does not
+belong here: the file format (``instance``) and geometry (``stack``). Words are compared as a whole with allow-lists.
 """
 
 import re
