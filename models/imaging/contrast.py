@@ -57,6 +57,7 @@ _DERIVED_WORDS = {
     "CSA RESAMPLED",
 }
 PATIENT_ID = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]{0,31})(?:_([A-Za-z0-9]{1,16}))?")
+"""Participant and visit: of a PatientID, and of a delivery's name."""
 
 
 def check_kind(instances: Sequence[Instance]) -> None:

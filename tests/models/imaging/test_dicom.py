@@ -28,7 +28,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from models.imaging import archive
+from models.imaging import archive, dicom, stack
 from models.imaging.delivery import write_composed_zip
 from models.imaging.dicom import assemble_delivery, read_delivery
 from models.imaging.dixon import CONTRASTS, DixonSet, combine_contrasts, fat_fraction_pct
@@ -62,7 +62,7 @@ def test_facts_are_read(delivery):
     assert (facts["in"].echo_time_ms, facts["opp"].echo_time_ms) == (2.46, 1.23)
     water = facts["water"]
     assert (water.repetition_time_ms, water.flip_angle_deg, water.field_strength_t) == (4.36, 9.0, 3.0)
-    assert (water.scanner_model, water.n_instances) == ("Skyra", 8)
+    assert (water.scanner_model, water.software_version, water.n_instances) == ("Skyra", "syngo MR E11", 8)
 
 
 def test_unusable_facts_are_none(delivery):
@@ -236,6 +236,17 @@ def test_too_large_an_archive(delivery, monkeypatch):
 def test_too_many_members(delivery, monkeypatch):
     monkeypatch.setattr(archive, "MAX_FILES", 31)
     assert code_of(delivery) == "too_large"
+
+
+def test_volumes_larger_than_memory_allows(delivery, monkeypatch):
+    monkeypatch.setattr(stack, "MAX_BYTES", 600)
+    assert code_of(delivery) == "too_large"
+
+
+def test_several_archives_together_are_too_large(delivery, monkeypatch):
+    monkeypatch.setattr(dicom, "MAX_BYTES", 40_000)
+    with pytest.raises(Refusal, match="too_large"):
+        read_zips([look_at(delivery)] * 2)
 
 
 def test_no_dicom_at_all(tmp_path):
