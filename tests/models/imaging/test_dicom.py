@@ -29,8 +29,9 @@ from pydicom.uid import (
 )
 
 from models.imaging import archive, dicom, stack
+from models.imaging.archive import look_at
 from models.imaging.delivery import write_composed_zip
-from models.imaging.dicom import assemble_delivery, read_delivery
+from models.imaging.dicom import assemble_delivery, read_delivery, read_zips
 from models.imaging.dixon import CONTRASTS, DixonSet, combine_contrasts, fat_fraction_pct
 from models.imaging.instance import read_instance
 from models.imaging.nifti import read_volume, write_volume
