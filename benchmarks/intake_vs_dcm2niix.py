@@ -1,8 +1,8 @@
 """Intake of a NAKO-size participant beside dcm2niix, both on one core, and two workers beside one.
 
 Measured: delivery zip -> four hashed NIfTI files by a warm worker, against ``dcm2niix -z i`` on the unpacked files, one
-folder for each contrast, in turns; the volumes are compared voxel by voxel. Peak memory is the worker's largest resident
-set. Run on an idle machine: ``python -m benchmarks.intake_vs_dcm2niix``.
+folder for each contrast, in turns; the volumes are compared voxel by voxel. Peak memory is the worker's largest
+resident set. Run on an idle machine: ``python -m benchmarks.intake_vs_dcm2niix``.
 """
 
 import json

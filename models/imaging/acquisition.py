@@ -34,7 +34,8 @@ PROTOCOL = {
     "spacing_y_mm": (1.4, 0.02),
     "spacing_z_mm": (3.0, 0.05),
 }
-"""Name -> (expected value, tolerance) in the unit of the name; 3 T scanners write 2.89 to 3, NAKO's pixels are 1.40625 mm.
+"""Name -> (expected value, tolerance) in the unit of the name. 3 T scanners write 2.89 to 3; NAKO's pixels are
+1.40625 mm.
 
 Expected values: Kiefer et al., Diagnostics 2026, doi 10.3390/diagnostics16020205 (science.md, section 1)."""
 

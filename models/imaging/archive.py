@@ -1,8 +1,8 @@
 """The bytes of delivered files: zips and folders, read in memory and never extracted.
 
 Belongs here: what keeps a hostile or unfinished file from doing harm before anybody looks at its content (links, pipes,
-paths, nested and inflating archives, files still being copied). Does not belong here: what the bytes mean (``instance``,
-``nifti_set``), and which files make a case (``layout``).
+paths, nested and inflating archives, files still being copied). Does not belong here: what the bytes mean
+(``instance``, ``nifti_set``), and which files make a case (``layout``).
 """
 
 import os

@@ -1,7 +1,7 @@
 """What kind of image a DICOM file holds: which of the four Dixon contrasts, or something that is no part of a delivery.
 
-Belongs here: the words by which headers name contrasts and kinds of series, and the participant they belong to. Does
-not belong here: the file format (``instance``) and geometry (``stack``). Words are compared as a whole with allow-lists.
+Belongs here: the words by which headers name contrasts and kinds of series, and whose images they are. Does not
+belong here: the file format (``instance``) and geometry (``stack``). Words are compared as a whole with allow-lists.
 """
 
 import re
@@ -57,6 +57,7 @@ _DERIVED_WORDS = {
     "CSA RESAMPLED",
 }
 PATIENT_ID = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]{0,31})(?:_([A-Za-z0-9]{1,16}))?")
+"""Participant and visit: of a PatientID, and of a delivery's name."""
 
 
 def check_kind(instances: Sequence[Instance]) -> None:

@@ -34,6 +34,7 @@ class Protocol:
     flip_angle_deg: float = 9.0
     field_strength_t: float = 3.0
     scanner_model: str = "Skyra"
+    software_version: str = "syngo MR E11"
 
 
 def write_composed_zip(
@@ -110,6 +111,7 @@ def _common_header(dixon: DixonSet, patient_id: str, protocol: Protocol, rng: np
     header.Modality = "MR"
     header.Manufacturer = "SIEMENS"
     header.ManufacturerModelName = protocol.scanner_model
+    header.SoftwareVersions = protocol.software_version
     header.SeriesDescription = "3D_GRE_TRA_W_COMPOSED"
     header.SeriesNumber = 1
     header.PatientID = patient_id

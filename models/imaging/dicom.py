@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from models.imaging.acquisition import AcquisitionFacts
-from models.imaging.archive import DeliveredFile, look_at, read_files, read_zip
+from models.imaging.archive import MAX_BYTES, MAX_FILES, DeliveredFile, look_at, read_files, read_zip
 from models.imaging.composition import compose_stations
-from models.imaging.contrast import check_kind, group_by_contrast, identify
+from models.imaging.contrast import PATIENT_ID, check_kind, group_by_contrast, identify
 from models.imaging.dixon import CONTRASTS, DixonSet, combine_contrasts
 from models.imaging.instance import Instance, is_dicom, read_instance
 from models.imaging.refusal import Refusal, first_refusal
@@ -25,7 +26,6 @@ from models.imaging.stack import POSITION_TOLERANCE_MM, Stack, build_volume, sli
 _DICOM_SUFFIXES = (".dcm", ".ima")
 _SCANNER_MODEL = re.compile(r"[A-Za-z0-9 _.+-]{1,40}")
 _SOFTWARE_VERSION = re.compile(r"(?:syngo )?[A-Za-z0-9]{1,12}(?: ?[A-Za-z0-9.-]{1,12}){0,3}")
-_ZIP_NAME = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]{0,31})(?:_([A-Za-z0-9]{1,16}))?")
 
 Named = tuple[Instance, str | None]
 """A file, and the contrast that its folder states or None."""
@@ -64,7 +64,7 @@ def read_delivery(zip_path: Path) -> Delivery:
     OSError
         If the file cannot be opened.
     """
-    match = _ZIP_NAME.fullmatch(zip_path.stem)
+    match = PATIENT_ID.fullmatch(zip_path.stem)
     participant_id, visit = match.groups() if match else (None, None)
     return assemble_delivery(read_zips([look_at(zip_path)]), participant_id, visit)
 
@@ -136,7 +136,11 @@ def acquisition_facts(instances: Sequence[Instance]) -> AcquisitionFacts:
 
 def _parse(files: Iterable[tuple[str, bytes, str | None]]) -> list[Named]:
     instances, refusals = [], []
+    n_bytes = 0
     for name, data, contrast in files:
+        n_bytes += len(data)
+        if n_bytes > MAX_BYTES or len(instances) == MAX_FILES:
+            raise Refusal("too_large")
         try:
             instance = _parse_file(name, data)
         except Refusal as refusal:
@@ -199,7 +203,7 @@ def _check_edges(groups: dict[str, list[Instance]], stacks: dict[str, list[Stack
     positions = {contrast: slice_positions(groups[contrast]) for contrast, own in stacks.items() if len(own) == most}
     longest = max(map(slice_positions, groups.values()), key=len)
     for contrast, own in positions.items():
-        distances = np.abs(own[:, None] - longest[None]).max(axis=2).min(axis=1)
+        distances, _ = cKDTree(longest).query(own)
         if len(own) < len(longest) and distances.max() <= POSITION_TOLERANCE_MM:
             raise Refusal("missing_edge_slice", f"Contrast: {contrast}; absent: {len(longest) - len(own)}.")
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import nibabel as nib
 import numpy as np
 
+from models.imaging.archive import MAX_BYTES
 from models.imaging.contrast import echo_time
 from models.imaging.instance import Instance, check_pixels, read_pixels, stored_dtype
 from models.imaging.refusal import Refusal
@@ -101,11 +102,13 @@ def build_volume(stack: Stack) -> tuple[np.ndarray, np.ndarray]:
     Raises
     ------
     Refusal
-        ``unreadable_pixels``.
+        ``unreadable_pixels`` or ``too_large``.
     """
     first = stack.slices[0]
     for instance in stack.slices:
         check_pixels(instance)
+    if 2 * first.columns * first.rows * len(stack.slices) > MAX_BYTES:
+        raise Refusal("too_large")
     encodings = {(stored_dtype(i), i.rescale) for i in stack.slices}
     is_plain = len(encodings) == 1 and first.rescale == (1.0, 0.0)
     shape = (first.columns, first.rows, len(stack.slices))

@@ -17,7 +17,6 @@ from models.imaging.refusal import Refusal
 
 SHAPE = (7, 6, 8)
 AFFINE = np.array([[1.40625, 0, 0, -200.123456], [0, 1.5, 0, -180.2], [0, 0, 3.0, -611.7], [0, 0, 0, 1]])
-CSA_HEADER, CSA_TAG = "SIEMENS CSA HEADER", 0x10
 Change = Callable[[Dataset, str, int], Dataset | None]
 
 
