@@ -28,6 +28,13 @@ _HEADER_BYTES = 352
 class CorruptVolume(ValueError):
     """A stored volume is not, byte for byte, what was written, or its sidecar is absent."""
 
+    code = "corrupt_volume"
+
+    @property
+    def message(self) -> str:
+        """What is wrong."""
+        return str(self)
+
 
 def image_sha256(array: np.ndarray, affine: np.ndarray) -> str:
     """Return the hash of an image: the same for the same image, whatever compressed it.

@@ -36,6 +36,13 @@ MAX_ROUNDS, MAX_STEPS = 60, 100
 class NormsRefused(ValueError):
     """No norms can be fitted to these values; the message is a sentence that says why."""
 
+    code = "norms_refused"
+
+    @property
+    def message(self) -> str:
+        """Why there are no norms."""
+        return str(self)
+
 
 @dataclass(frozen=True)
 class Basis:
@@ -332,9 +339,9 @@ def _scaled(covariate: str, x: np.ndarray) -> np.ndarray:
 
 def _refuse_unfit(y: np.ndarray, covariates: dict[str, np.ndarray]) -> None:
     if y.size < LEAST_PERSONS:
-        raise NormsRefused(f"Norms need at least {LEAST_PERSONS} persons with complete data; there are {y.size}.")
+        raise NormsRefused(f"Norms need at least {LEAST_PERSONS} persons with complete data.")
     if np.any(y <= 0):
-        raise NormsRefused(f"Norms need positive values; {np.sum(y <= 0)} are not.")
+        raise NormsRefused("Norms need positive values; some are not.")
     if BMI in covariates and covariates[BMI].min() <= KNOT_MARGIN:
         raise NormsRefused(f"Norms need BMI above {KNOT_MARGIN:g} kg/m2.")
     for name, x in {"value": y, **covariates}.items():

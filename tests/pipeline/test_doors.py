@@ -54,6 +54,13 @@ def test_bad_rows_and_tables_are_issues_and_the_rest_is_published(installation: 
     assert profile == [(0, 12.5, 5.0), (1, 37.5, 6.0), (2, 62.5, 7.0), (3, 87.5, 8.0)]
 
 
+def test_too_few_persons_have_no_norms_and_the_reason(installation: Installation):
+    """Runs after the release above."""
+    refusals = {refusal for (refusal,) in installation.query("SELECT refusal FROM norms.centile_model")}
+    assert refusals == {"Norms need at least 50 persons with complete data."}
+    assert installation.query("SELECT count(*) FROM norms.centile") == [(0,)]
+
+
 def test_no_identifying_text_is_kept(installation: Installation):
     """Runs after the release above: its folder and file names are in no table and no log of the run."""
     for (path,) in installation.query("SELECT path FROM raw.intake_issue"):
