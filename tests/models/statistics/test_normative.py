@@ -216,7 +216,7 @@ def test_outside_the_knots_there_is_no_centile():
     ("change", "says"),
     [
         (lambda a, b, y: (a[:49], b[:49], y[:49]), "at least 50"),
-        (lambda a, b, y: (a, np.where(np.arange(len(b)) < 49, b, np.nan), y), "there are 49"),
+        (lambda a, b, y: (a, np.where(np.arange(len(b)) < 49, b, np.nan), y), "at least 50 persons"),
         (lambda a, b, y: (a, b, np.r_[0.0, y[1:]]), "positive"),
         (lambda a, b, y: (a, b, np.full(len(y), 3.3)), "value is constant"),
         (lambda a, b, y: (np.full(len(y), 50.0), b, y), "age_years is constant"),
