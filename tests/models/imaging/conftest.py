@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from imaging_cases import draw_coded, write_coded
 
 from models.imaging.dixon import DixonSet
+from tests.models.imaging.imaging_cases import draw_coded, write_coded
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from io import BytesIO
 from pathlib import Path
 from zipfile import ZipFile
 
+import nibabel as nib
 import numpy as np
 import pytest
 from pydicom import Dataset, dcmread
@@ -130,3 +131,14 @@ def write_stations(
         name = "123456.zip" if in_one_zip else f"123456_station{number}.zip"
         pack(imaging / f"3D_GRE_TRA_{words[contrast]}" / name, content)
     return imaging
+
+
+def write_nifti_set(folder: Path, name: str = "123456", words=CONTRASTS, affine=AFFINE) -> list[Path]:
+    """Write the coded volumes as a converted set; returns its files in the order of `CONTRASTS`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for contrast, word in zip(CONTRASTS, words, strict=True):
+        image = nib.Nifti1Image(draw_coded().volumes[contrast], affine)
+        paths.append(folder / f"{name}_{word}.nii.gz")
+        nib.save(image, paths[-1])
+    return paths

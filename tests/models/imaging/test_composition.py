@@ -4,11 +4,11 @@ import nibabel as nib
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from imaging_cases import AFFINE
 
 from models.imaging.composition import compose_stations
 from models.imaging.phantom import Grid, draw_person, render
 from models.imaging.refusal import Refusal
+from tests.models.imaging.imaging_cases import AFFINE
 
 STEP_SLICES, OVERLAP = 26, 5
 

@@ -8,17 +8,6 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 import nibabel as nib
 import numpy as np
 import pytest
-from imaging_cases import (
-    AFFINE,
-    alter,
-    code_of,
-    locate,
-    read_datasets,
-    read_tree,
-    set_elements,
-    shift,
-    to_bytes,
-)
 from pydicom import Dataset
 from pydicom.uid import (
     CTImageStorage,
@@ -37,6 +26,17 @@ from models.imaging.instance import read_instance
 from models.imaging.nifti import read_volume, write_volume
 from models.imaging.refusal import REFUSALS, Refusal, first_refusal
 from models.imaging.stack import build_volume, stack_slices
+from tests.models.imaging.imaging_cases import (
+    AFFINE,
+    alter,
+    code_of,
+    locate,
+    read_datasets,
+    read_tree,
+    set_elements,
+    shift,
+    to_bytes,
+)
 
 DICM = bytes(128) + b"DICM"
 EXPLICIT = b"\x02\x00\x10\x00UI\x14\x001.2.840.10008.1.2.1\x00"

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from imaging_cases import SHAPE, alter, draw_coded, pack, read_datasets, set_elements, to_bytes, write_coded
 from PIL import Image
 from pydicom import Dataset, dcmread
 from pydicom.encaps import encapsulate
@@ -19,6 +18,16 @@ from models.imaging.dixon import CONTRASTS
 from models.imaging.instance import check_pixels, is_dicom, read_instance, read_pixels
 from models.imaging.nifti_set import read_nifti
 from models.imaging.refusal import Refusal
+from tests.models.imaging.imaging_cases import (
+    SHAPE,
+    alter,
+    draw_coded,
+    pack,
+    read_datasets,
+    set_elements,
+    to_bytes,
+    write_coded,
+)
 
 KEYWORDS = {
     "sop_class": "SOPClassUID",

@@ -4,10 +4,10 @@ import os
 import time
 
 import pytest
-from imaging_cases import write_coded
 
 from models.imaging.intake import plan_intake
 from models.imaging.layout import choose_run, list_cases
+from tests.models.imaging.imaging_cases import write_coded
 
 
 def touch(folder, *names, size=1):

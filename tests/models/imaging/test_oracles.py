@@ -8,7 +8,6 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from imaging_cases import locate, read_datasets, to_bytes
 from pydicom import dcmread
 
 from models.imaging.delivery import write_composed_zip
@@ -17,6 +16,7 @@ from models.imaging.dixon import CONTRASTS
 from models.imaging.instance import read_instance
 from models.imaging.phantom import Grid, draw_person, render
 from models.imaging.stack import build_volume, stack_slices
+from tests.models.imaging.imaging_cases import locate, read_datasets, to_bytes
 
 
 @pytest.fixture(scope="module")

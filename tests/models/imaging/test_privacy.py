@@ -10,7 +10,6 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from imaging_cases import AFFINE, alter, draw_coded, set_elements, write_coded
 from pydicom import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import JPEG2000Lossless
@@ -21,6 +20,7 @@ from models.imaging.dixon import CONTRASTS
 from models.imaging.intake import plan_intake, read_case
 from models.imaging.nifti import write_volume
 from models.imaging.refusal import Refusal
+from tests.models.imaging.imaging_cases import AFFINE, alter, draw_coded, set_elements, write_coded
 
 CANARIES = {
     "PatientName": "Canary^Name",
