@@ -121,9 +121,7 @@ def compare(case: Case, warm_up: Case, scratch: Path, core: int) -> tuple[float,
     theirs_cpu_s = sum(after[2:4]) - sum(before[2:4])
     check_equal(ours, theirs)
     print("wall seconds (ours, dcm2niix):", [tuple(round(t, 2) for t in pair) for pair in times])
-    print(
-        f"CPU seconds (ours, dcm2niix): {cpu_s:.2f}, {theirs_cpu_s:.2f}; where they differ from wall, others are at work"
-    )
+    print(f"CPU seconds (ours, dcm2niix): {cpu_s:.2f}, {theirs_cpu_s:.2f}; less than wall: others are at work")
     return median(t[0] for t in times), median(t[1] for t in times), peak_mb
 
 
