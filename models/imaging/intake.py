@@ -5,7 +5,7 @@ Belongs here: which reader a layout needs, and which of several runs is read. Do
 """
 
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -96,10 +96,11 @@ def peek_visit(case: Case) -> str:
     first = case.files[0]
     try:
         files = (("", read_file(first)),) if case.layout in ("dicom", "nifti") else read_zip(first)
-        data = next(data for _, data in islice(files, _N_PEEKED) if is_dicom(data))
-        match = PATIENT_ID.fullmatch(read_instance(data).patient_id)
-    except (Refusal, OSError, StopIteration, AttributeError):
+        instances = (read_instance(data) for _, data in islice(files, _N_PEEKED) if is_dicom(data))
+        first_image = next(filter(None, instances), None)
+    except (Refusal, OSError):
         return BASELINE_VISIT
+    match = first_image and PATIENT_ID.fullmatch(first_image.patient_id)
     return (match and match[2]) or BASELINE_VISIT
 
 
@@ -116,5 +117,5 @@ def _read_nifti_set(case: Case) -> Delivery:
             refusals.append(Refusal(refusal.code, f"Contrast: {file.contrast}."))
     if refusals:
         raise first_refusal(refusals)
-    facts = {contrast: replace(UNKNOWN_FACTS) for contrast in CONTRASTS}
+    facts = dict.fromkeys(CONTRASTS, UNKNOWN_FACTS)
     return Delivery(case.participant_id, case.visit or BASELINE_VISIT, combine_contrasts(images), facts)
