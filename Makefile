@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 export MYONORM_HOME ?= $(CURDIR)/data
 
-.PHONY: demo test lint update dashboard dagster train-phantom
+.PHONY: demo test lint update dashboard dagster bench train-phantom
 
 .venv/ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -34,3 +34,8 @@ dagster: .venv/ready
 # About 45 minutes on 2 cores; continues from its last checkpoint.
 train-phantom: .venv/ready
 	$(BIN)/python -m models.segmentation.training "$(MYONORM_HOME)/training" models/segmentation/nnunet/phantom-v1
+
+# One figure, or all: each prints a line of JSON, measured beside its peer. Wants an idle machine.
+bench: .venv/ready
+	for figure in $(or $(FIGURE),$(basename $(notdir $(filter-out %__init__.py,$(wildcard benchmarks/*.py))))); do \
+		$(BIN)/python -m benchmarks.$$figure || exit 1; done

@@ -80,7 +80,6 @@ _per_release = dg.AssetSelection.groups("intake", "imaging")
 release_update = dg.define_asset_job(
     "release_update",
     selection=_per_release - dg.AssetSelection.checks(dg.AssetCheckKey(dg.AssetKey(["raw", "dixon_series"]), "intact")),
-    partitions_def=releases,
     description="Take a release in, segment its images, measure the masks: costs what is new.",
 )
 cohort_update = dg.define_asset_job(

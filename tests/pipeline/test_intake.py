@@ -22,7 +22,8 @@ class Intake:
 
     def __init__(self, home):
         self.home = home
-        self.instance = dg.DagsterInstance.local_temp(str(home / "dagster-instance"))
+        (home / "dagster").mkdir()
+        self.instance = dg.DagsterInstance.local_temp(str(home / "dagster"))
 
     def folder(self, release: str):
         """Folder of a release."""

@@ -1,0 +1,19 @@
+"""docs/operations.md lists every code of intake, in order, with its sentence."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from dagster_project.imaging_intake import MESSAGES
+from models.imaging.refusal import REFUSALS
+from models.statistics.participants import ISSUES
+
+OPERATIONS = (Path(__file__).parents[1] / "docs" / "operations.md").read_text(encoding="utf-8")
+LISTED = re.findall(r"^\| `(\w+)` \| (.+) \|$", OPERATIONS, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("codes", [REFUSALS, MESSAGES, ISSUES], ids=["images", "left out", "tables"])
+def test_every_code_is_listed_in_order_with_its_sentence(codes):
+    start = [code for code, _ in LISTED].index(next(iter(codes)))
+    assert LISTED[start : start + len(codes)] == list(codes.items())
