@@ -24,6 +24,8 @@ import nibabel as nib
 import numpy as np
 from pydicom import dcmread
 
+from dagster_project.engine import inherited
+from dagster_project.imaging_intake import ALLOCATOR
 from models.imaging.delivery import write_composed_zip
 from models.imaging.dixon import CONTRASTS
 from models.imaging.intake import plan_intake, read_case
@@ -49,11 +51,15 @@ def convert(case: Case, out: Path) -> tuple[float, float]:
 
 
 def start_workers(cores: Iterable[int]) -> list[ProcessPoolExecutor]:
-    """One pool of one process for each core."""
-    return [
+    """One pool of one started process for each core, with intake's allocator settings."""
+    workers = [
         ProcessPoolExecutor(1, get_context("spawn"), initializer=os.sched_setaffinity, initargs=(0, {core}))
         for core in cores
     ]
+    with inherited(ALLOCATOR):
+        for worker in workers:
+            worker.submit(os.getpid).result()
+    return workers
 
 
 def write_participant(folder: Path, grid: Grid, seed: int) -> Case:

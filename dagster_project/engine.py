@@ -3,10 +3,12 @@
 What belongs here: processes, deadlines and their deaths. What a case is and what is done with it belong to the caller.
 """
 
+import os
 import re
 import resource
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, TimeoutError, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -31,17 +33,32 @@ def run(
     workers: int,
     deadline_s: float,
     memory_bytes: int = resource.RLIM_INFINITY,
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[Outcome]:
-    """Call `function(case)` for every case in child processes, each with at most `memory_bytes` of address space.
+    """Call `function(case)` for every case in child processes.
+
+    Each process has at most `memory_bytes` of address space and sees `environment` beside this process's own.
 
     A case past its deadline is killed and its process replaced; a process that dies costs only its case; an exception
     with a `code` (a refusal) keeps it, any other is an `error`.
     """
     limit = {"initializer": resource.setrlimit, "initargs": [resource.RLIMIT_AS, (memory_bytes, memory_bytes)]}
-    with ProcessPool(max_workers=workers, context=get_context("spawn"), **limit) as pool:
+    with inherited(environment or {}), ProcessPool(workers, context=get_context("spawn"), **limit) as pool:
         futures = {pool.schedule(function, args=[case], timeout=deadline_s): case for case in cases}
         for future in as_completed(futures):
             yield _outcome(futures[future], future, deadline_s)
+
+
+@contextmanager
+def inherited(environment: Mapping[str, str]) -> Iterator[None]:
+    """Let processes started inside see these variables."""
+    before = dict(os.environ)
+    os.environ.update(environment)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def _outcome(case: Any, future: Future, deadline_s: float) -> Outcome:
