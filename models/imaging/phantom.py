@@ -21,7 +21,7 @@ from models.segmentation.anatomy import LABELS, SIDES
 SIGNAL = 1000.0
 MIDLINE_GAP_MM = 8.0
 SKIN_FAT, INTERMUSCULAR_FAT, MARROW = (0.05, 0.95), (0.12, 0.83), (0.30, 0.55)  # water and fat density
-RETROPERITONEAL_RIM = 1.4  # area of psoas and the fat around it, relative to the psoas alone
+RETROPERITONEAL_FAT_MM = 6.0  # width of the fat around the psoas
 
 
 @dataclass(frozen=True)
@@ -244,6 +244,12 @@ def _nearest(score: np.ndarray, n: int) -> np.ndarray:
     return chosen.reshape(score.shape)
 
 
+def _count_with_rim(n_pixels: int, grid: Grid) -> int:
+    """Pixels of a disc of `n_pixels` and the retroperitoneal fat around it."""
+    radius = np.sqrt(n_pixels / np.pi)
+    return int(np.pi * (radius + RETROPERITONEAL_FAT_MM / grid.spacing_mm[0]) ** 2)
+
+
 def _ellipse(x, y, centre, axes) -> np.ndarray:
     """Squared elliptic distance to `centre`: below 1 inside."""
     return ((x - centre[0]) / axes[0]) ** 2 + ((y - centre[1]) / axes[1]) ** 2
@@ -264,7 +270,7 @@ def _paint(anatomy: Anatomy, profile: pd.DataFrame, grid: Grid, texture: np.ndar
             score = np.where(labels[..., k] > 0, np.inf, score)
             labels[..., k][_nearest(score, row.n_pixels)] = LABELS[row.compartment, row.side]
             if row.compartment == "psoas":
-                rim = _nearest(score, int(RETROPERITONEAL_RIM * row.n_pixels) + 4)
+                rim = _nearest(score, _count_with_rim(row.n_pixels, grid))
                 water[..., k][rim], fat[..., k][rim] = INTERMUSCULAR_FAT
         muscle = labels[..., k] > 0
         water[..., k][muscle], fat[..., k][muscle] = _muscle(anatomy)

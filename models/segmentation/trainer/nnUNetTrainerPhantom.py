@@ -12,14 +12,14 @@ ROTATION_RAD = (-0.26, 0.26)
 
 
 class nnUNetTrainerPhantom(nnUNetTrainerNoMirroring):
-    """nnU-Net's training without mirroring, rotations within 15 degrees, 100 epochs of 40 iterations.
+    """nnU-Net's training without mirroring, rotations within 15 degrees, 130 epochs of 40 iterations.
 
     On a CPU the forward and backward pass run in bfloat16 with channels last.
     """
 
     def __init__(self, plans: dict, configuration: str, fold: int, dataset_json: dict, device: torch.device):
         super().__init__(plans, configuration, fold, dataset_json, device)
-        self.num_epochs = 100
+        self.num_epochs = 130
         self.num_iterations_per_epoch = 40
         self.num_val_iterations_per_epoch = 4
         self.save_every = 2
