@@ -7,8 +7,14 @@ from dagster_project.identity import Identity
 COLUMNS = ["path", "item", "code", "message", "participant_id", "visit", "is_refusal"]
 # Codes of `models.statistics.participants` whose record or column is kept.
 REMARKS = {
-    "missing_code", "unit_converted", "bmi_differs", "mixed_decimals", "invalid_value", "implausible_value", "unit_differs",
-}  # fmt: skip
+    "missing_code",
+    "unit_converted",
+    "bmi_differs",
+    "mixed_decimals",
+    "invalid_value",
+    "implausible_value",
+    "unit_differs",
+}
 
 
 class Issues:
