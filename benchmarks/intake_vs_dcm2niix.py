@@ -24,8 +24,7 @@ import nibabel as nib
 import numpy as np
 from pydicom import dcmread
 
-from dagster_project.engine import inherited
-from dagster_project.imaging_intake import ALLOCATOR
+from dagster_project.engine import ALLOCATOR, inherited
 from models.imaging.delivery import write_composed_zip
 from models.imaging.dixon import CONTRASTS
 from models.imaging.intake import plan_intake, read_case

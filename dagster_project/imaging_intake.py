@@ -25,8 +25,6 @@ from models.imaging.refusal import REFUSALS
 
 DEADLINE_S = 600
 MEMORY_BYTES = 6 * 2**30
-# glibc keeps what a case frees for the next one: page faults cost a third of the reading otherwise.
-ALLOCATOR = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**31 - 1)}
 STORED = "stored"
 LEFT_OUT = ("withdrawn", "superseded", "duplicate_run", "stray_file")
 TRIED_AGAIN = ("still_copying", "deadline", "worker_died", "out_of_memory", "error")
@@ -82,7 +80,7 @@ class ImagingDoor:
             for case in pending
         ]
         frames = []
-        outcomes = engine.run(take_in, cases, self._settings.workers, DEADLINE_S, MEMORY_BYTES, ALLOCATOR)
+        outcomes = engine.run(take_in, cases, self._settings.workers, DEADLINE_S, MEMORY_BYTES, engine.ALLOCATOR)
         for done, outcome in enumerate(outcomes, start=1):
             frames.append(self._record(outcome))
             report(f"{self._release.name}: {done} of {len(cases)} deliveries, {outcome.code or 'taken in'}")
