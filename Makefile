@@ -31,7 +31,7 @@ dagster: .venv/ready
 	mkdir -p "$(MYONORM_HOME)/dagster" && cp dagster.yaml "$(MYONORM_HOME)/dagster/"
 	DAGSTER_HOME="$$(realpath "$(MYONORM_HOME)/dagster")" $(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1
 
-# About 75 minutes on 2 cores; continues from its last checkpoint.
+# Long; continues from its last checkpoint.
 train-phantom: .venv/ready
 	$(BIN)/python -m models.segmentation.training "$(MYONORM_HOME)/training" models/segmentation/nnunet/phantom-v1
 
