@@ -197,9 +197,16 @@ def collect_model(workspace: Path, profile: dict[str, Any], destination: Path) -
 
     Weights are bare (no optimizer state). `splits.json` names each fold's held-out cases, `out_of_fold.csv` holds
     `score_out_of_fold`; the manifest holds the sha256 of every file and the versions it was trained with.
+
+    Raises
+    ------
+    FileExistsError
+        If there is such a model already.
     """
     import torch
 
+    if (destination / "manifest.json").exists():
+        raise FileExistsError(f"Models are immutable and there is a {destination.name} already: name a new version.")
     destination.mkdir(parents=True, exist_ok=True)
     results = _results(workspace, profile)
     for name in ("plans.json", "dataset.json"):
