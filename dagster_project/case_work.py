@@ -16,7 +16,14 @@ from dagster_project.identity import Identity
 from models.imaging.dixon import CONTRASTS, DixonSet
 from models.imaging.intake import read_case
 from models.imaging.layout import Case
-from models.imaging.nifti import CorruptVolume, combined_sha256, read_image_sha256, read_volume, write_volume
+from models.imaging.nifti import (
+    CorruptVolume,
+    combined_sha256,
+    read_image_sha256,
+    read_volume,
+    write_contrasts,
+    write_volume,
+)
 from models.measurement.morphometry import measure_muscles, measure_profile
 from models.segmentation.inference import Segmenter, choose_device, open_model
 from models.statistics import normative
@@ -74,19 +81,26 @@ def take_in(case: DeliveredCase) -> pd.DataFrame:
         raise Excluded("superseded", "A release registered later delivers this participant and visit.")
     folder = derivative_folder(case.study, participant_id, delivery.visit)
     (case.home / folder).mkdir(parents=True, exist_ok=True)
-    rows = []
-    for contrast in CONTRASTS:
-        path = folder / f"{contrast}.nii.gz"
-        facts = asdict(delivery.facts[contrast])
-        provenance = {"study": case.study, "release": case.release, "contrast": contrast, **facts}
-        volume = delivery.dixon.volumes[contrast]
-        sha256 = write_volume(case.home / path, volume, delivery.dixon.affine, provenance)
-        rows.append({"contrast": contrast, "image_sha256": sha256, "nifti_path": str(path), **facts})
+    facts = {contrast: asdict(delivery.facts[contrast]) for contrast in CONTRASTS}
+    provenance = {
+        contrast: {"study": case.study, "release": case.release, "contrast": contrast, **facts[contrast]}
+        for contrast in CONTRASTS
+    }
+    hashes = write_contrasts(case.home / folder, delivery.dixon, provenance)
+    rows = [
+        {
+            "contrast": contrast,
+            "image_sha256": hashes[contrast],
+            "nifti_path": str(folder / f"{contrast}.nii.gz"),
+            **facts[contrast],
+        }
+        for contrast in CONTRASTS
+    ]
     affine = delivery.dixon.affine
     return pd.DataFrame(rows).assign(
         participant_id=participant_id,
         visit=delivery.visit,
-        shape=[list(volume.shape)] * len(rows),
+        shape=[list(delivery.dixon.volumes[CONTRASTS[0]].shape)] * len(rows),
         spacing=[[float(step) for step in np.linalg.norm(affine[:3, :3], axis=0)]] * len(rows),
         orientation="".join(nib.aff2axcodes(affine)),
     )
