@@ -10,7 +10,14 @@ import duckdb
 
 from dagster_project.settings import load_settings
 from dagster_project.update import RunFailed, update
-from models.imaging.demo import DEMO_2_WITHDRAWN, draw_demo_1, draw_demo_2, expected_truth, write_release
+from models.imaging.demo import (
+    DEMO_1_ANNOTATED,
+    DEMO_2_WITHDRAWN,
+    draw_demo_1,
+    draw_demo_2,
+    expected_truth,
+    write_release,
+)
 from models.statistics.synthetic import simulate_cohort, simulate_profiles
 from models.statistics.synthetic import write_release as write_cohort_release
 
@@ -27,7 +34,7 @@ def write_demo(folder: Path) -> None:
     """Write the three synthetic releases where they are absent."""
     folder.mkdir(parents=True, exist_ok=True)
     writers = {
-        "demo-1": lambda path: write_release(path, draw_demo_1()),
+        "demo-1": lambda path: write_release(path, draw_demo_1(), annotated=DEMO_1_ANNOTATED),
         "demo-2": lambda path: write_release(path, draw_demo_2(), DEMO_2_WITHDRAWN),
         "demo-cohort": _write_demo_cohort,
     }
