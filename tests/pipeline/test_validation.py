@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from dagster_project.annotate import NoSample, write_package
 from dagster_project.catalog import compile_catalog
 from dagster_project.defs.ingest import intake
 from dagster_project.defs.releases import releases
@@ -36,10 +37,10 @@ class Pipeline:
         self.home = home
         (home / "dagster").mkdir(parents=True)
         self.instance = dg.DagsterInstance.local_temp(str(home / "dagster"))
-        sql = [
+        derived = [
             build_asset(compile_catalog().tables[f"stats.{name}"]) for name in ("segmentation_score", "training_set")
         ]
-        self.cohort_assets = [measure, validation, agreement, *sql]
+        self.statistics = [measure, agreement, *derived]
 
     def take_in(self, release: str) -> list[str]:
         """Run intake on a release; returns what it logged."""
@@ -48,9 +49,9 @@ class Pipeline:
         result = dg.materialize([intake], partition_key=release, instance=self.instance, resources=resources)
         return [entry.user_message for entry in self.instance.all_logs(result.run_id)]
 
-    def validate(self) -> dict:
-        """Run validation and statistics; returns how much was scored, failed and outdated."""
-        result = dg.materialize(self.cohort_assets, instance=self.instance, resources={"warehouse": Warehouse()})
+    def validate(self, *further) -> dict:
+        """Run validation and further assets; returns how much was scored, failed and outdated."""
+        result = dg.materialize([validation, *further], instance=self.instance, resources={"warehouse": Warehouse()})
         (event,) = result.asset_materializations_for_node("validation")[:1]
         return {name: event.metadata[name].value for name in ("scored", "failed", "outdated")}
 
@@ -131,7 +132,7 @@ def test_unchanged_annotations_are_not_opened_again(pipeline):
 
 def test_scores_pairs_and_tables(pipeline):
     pipeline.segment("phantom-v1")
-    assert pipeline.validate() == {"scored": 10, "failed": 0, "outdated": 0}
+    assert pipeline.validate(*pipeline.statistics) == {"scored": 10, "failed": 0, "outdated": 0}
     kinds = pipeline.query(
         f"SELECT comparison, validation, model_version, count(*) FROM {SCORES} GROUP BY ALL ORDER BY ALL"
     )
@@ -162,8 +163,6 @@ def test_scores_pairs_and_tables(pipeline):
 
 def test_second_run_scores_nothing_and_a_new_mask_alone(pipeline):
     before = pipeline.query(f"FROM {SCORES} ORDER BY ALL")
-    assert pipeline.validate()["scored"] == 0
-    assert pipeline.query(f"FROM {SCORES} ORDER BY ALL") == before
     with Warehouse().connect() as connection:
         connection.execute("DELETE FROM imaging.segmentation WHERE participant_id = '100001'")
     pipeline.validate()
@@ -171,6 +170,7 @@ def test_second_run_scores_nothing_and_a_new_mask_alone(pipeline):
     assert pipeline.query("SELECT count(*) FROM imaging.agreement_pair") == [(24,)]
     pipeline.segment("phantom-v1", who=("100001",))
     assert pipeline.validate()["scored"] == 1
+    assert pipeline.validate()["scored"] == 0
     assert pipeline.query(f"FROM {SCORES} ORDER BY ALL") == before
 
 
@@ -179,8 +179,7 @@ def test_training_case_is_scored_by_the_fold_that_did_not_see_it_and_never_as_te
     splits = [{"fold": 0, "validation": ["synthetic_100002_30"]}]
     (model / "splits.json").write_text(json.dumps(splits))
     table = pipeline.home / "releases" / "r" / "annotations.csv"
-    text = table.read_text()
-    table.write_text(text.replace("100003,30,truth,1,test", "100003,30,truth,1,train"))
+    table.write_text(table.read_text().replace("100003,30,truth,1,test", "100003,30,truth,1,train"))
     pipeline.take_in("r")
     assert pipeline.validate()["failed"] == 0
     kinds = dict(pipeline.query(f"SELECT participant_id, validation FROM {SCORES} WHERE comparison = 'automatic'"))
@@ -188,11 +187,6 @@ def test_training_case_is_scored_by_the_fold_that_did_not_see_it_and_never_as_te
     assert pipeline.query(f"SELECT min(dice) > 0.5 FROM {SCORES} WHERE validation = 'out_of_fold'") == [(True,)]
     assert pipeline.query("SELECT count(*) FROM imaging.agreement_pair WHERE validation = 'out_of_fold'") == [(6,)]
     assert len(list(pipeline.home.rglob("*_fold-0_dseg.nii.gz"))) == 1
-    (model / "splits.json").unlink()
-    table.write_text(text)
-    pipeline.take_in("r")
-    pipeline.validate()
-    assert pipeline.query(f"SELECT count(*) FROM {SCORES} WHERE validation = 'test'") == [(20,)]
 
 
 def test_faults_are_issues_and_the_rest_is_taken_in(pipeline):
@@ -251,15 +245,29 @@ def test_replaced_images_put_their_annotations_out_of_force(pipeline):
     assert pipeline.query(f"SELECT count(*) FROM {SCORES} WHERE participant_id = '100002'") == [(0,)]
 
 
-def test_withdrawal_removes_annotations_scores_and_masks(pipeline):
+def test_work_package_holds_the_sample_and_only_what_nobody_annotated(pipeline):
+    package = write_package("synthetic", 1, 3, is_stratified=True)
+    names = {path.name for path in (package / "100005_30").iterdir()}
+    assert names == {"in.nii.gz", "opp.nii.gz", "fat.nii.gz", "water.nii.gz", "labels.nii.gz"}
+    assert (package / "annotations.csv").read_text().splitlines()[1:] == ["100005,30,,1,,,"]
+    record = json.loads((package / "sample.json").read_text())
+    assert (record["seed"], record["population"], len(record["strata"])) == (3, 1, 1)
+    with pytest.raises(NoSample, match="fewer than 2"):
+        write_package("synthetic", 2, 3, is_stratified=False)
+
+
+def test_withdrawal_removes_annotations_scores_masks_and_work(pipeline):
     """Runs last."""
     folder = pipeline.home / "releases" / "gone"
     folder.mkdir()
     (folder / "release.toml").write_text('study = "synthetic"\n')
-    (folder / "withdrawals.csv").write_text("participant_id\n100001\n")
+    (folder / "withdrawals.csv").write_text("participant_id\n100001\n100005\n")
     pipeline.take_in("gone")
     pipeline.take_in("r")
     for table in ("raw.annotation", SCORES, "imaging.agreement_pair", "raw.intake_issue"):
         assert pipeline.query(f"SELECT count(*) FROM {table} WHERE participant_id = '100001'") == [(0,)], table
     assert not (pipeline.home / "derivatives" / "synthetic" / "100001").exists()
+    assert not list(pipeline.home.glob("work_packages/*/100005*"))
+    for path in (pipeline.home / "work_packages").rglob("*.*"):
+        assert "100005" not in path.read_text()
     assert not pipeline.query("SELECT path FROM raw.intake_issue WHERE path LIKE '%100001%'")
