@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 export MYONORM_HOME ?= $(CURDIR)/data
 
-.PHONY: demo test lint update dashboard dagster bench train-phantom
+.PHONY: demo test lint update annotate dashboard dagster bench train-phantom
 
 .venv/ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -23,6 +23,9 @@ lint: .venv/ready
 
 update: .venv/ready
 	$(BIN)/python -m dagster_project.update "$(RELEASE)"
+
+annotate: .venv/ready
+	$(BIN)/python -m dagster_project.annotate $(N) --seed $(SEED) $(if $(STUDY),--study "$(STUDY)") $(if $(STRATIFIED),--stratified)
 
 dashboard: .venv/ready
 	$(BIN)/streamlit run dashboard/app.py

@@ -26,6 +26,11 @@ MARGINS = {
     "stats.correlation": (["analysis_set", "measure", "covariate"], ["sex"]),
     "stats.regression": (["analysis_set", "model", "measure", "term"], ["sex"]),
     "stats.profile": (["analysis_set", "compartment", "side", "bin"], ["sex", "age_band", "bmi_group"]),
+    "stats.segmentation_score": (
+        ["study", "model_version", "comparison", "validation", "compartment", "side", "metric"],
+        ["sex", "size_third"],
+    ),
+    "stats.training_set": (["study", "role", "measure"], ["sex"]),
 }
 COUNTS = {"norms.lms": "n_near", "norms.centile_model": "n"}
 

@@ -42,10 +42,19 @@ def forget(
             _forget_rows(connection, table, identity.study, stored_ids)
     for stored_id in stored_ids:
         shutil.rmtree(home / derivative_folder(identity.study, stored_id), ignore_errors=True)
+        _forget_in_work_packages(home, stored_id)
     if tombstones:
         folder = home / "withdrawals"
         folder.mkdir(exist_ok=True)
         (folder / f"{release}.csv").write_text("\n".join(["participant_hmac", *tombstones, ""]))
+
+
+def _forget_in_work_packages(home: Path, stored_id: str) -> None:
+    for folder in home.glob(f"work_packages/*/{stored_id}_*"):
+        shutil.rmtree(folder)
+        sheet = folder.parent / "annotations.csv"
+        lines = sheet.read_text(encoding="utf-8").splitlines() if sheet.is_file() else []
+        sheet.write_text("\n".join([line for line in lines if not line.startswith(f"{stored_id},")] + [""]))
 
 
 def _forget_rows(connection: duckdb.DuckDBPyConnection, table: Table, study: str, stored_ids: list[str]) -> None:
