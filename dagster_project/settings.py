@@ -1,5 +1,6 @@
 """Every setting, typed, from the environment (MYONORM_*), in one place."""
 
+import json
 import os
 import secrets
 from functools import lru_cache
@@ -37,6 +38,11 @@ class Settings(BaseSettings):
         """Published snapshots."""
         return self.home / "snapshots"
 
+    def read_promotions(self) -> list[dict]:
+        """Promotions of models, the oldest first: model, model_version, promoted_at, despite_scores, scores."""
+        path = self.home / "promotions.jsonl"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+
     def resolve_secret_key(self) -> bytes:
         """The key of keyed hashes: MYONORM_SECRET_KEY, else MYONORM_HOME/secret.key, made once where absent."""
         if self.secret_key:
@@ -53,6 +59,10 @@ class Settings(BaseSettings):
 
 @lru_cache
 def load_settings() -> Settings:
-    """The settings of this process, with an absolute MYONORM_HOME."""
+    """The settings of this process, with an absolute MYONORM_HOME; without MYONORM_MODEL the model promoted last."""
     settings = Settings()
-    return settings.model_copy(update={"home": settings.home.absolute()})
+    settings = settings.model_copy(update={"home": settings.home.absolute()})
+    promotions = settings.read_promotions()
+    if promotions and "model" not in settings.model_fields_set:
+        return settings.model_copy(update={"model": promotions[-1]["model"]})
+    return settings

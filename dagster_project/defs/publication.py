@@ -1,5 +1,6 @@
 """The published snapshot, and the tables of meta that say what it was made of."""
 
+import json
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -10,7 +11,7 @@ from dagster_project.asset_specs import describe_table
 from dagster_project.catalog import compile_catalog
 from dagster_project.code_version import hash_code
 from dagster_project.publication import describe_columns, publish
-from dagster_project.settings import load_settings
+from dagster_project.settings import Settings, load_settings
 from dagster_project.warehouse import Warehouse, count_rows, insert, transaction
 from models.segmentation.inference import open_model
 
@@ -65,11 +66,9 @@ def _record(connection: duckdb.DuckDBPyConnection, stamp: str, now: datetime) ->
             "configuration": model.configuration,
             "n_folds": len(model.fold_files),
         }
-        insert(
-            connection,
-            "meta.model",
-            pd.DataFrame([row | {"manifest_sha256": model.manifest_sha256, "card": model.card}]),
-        )
+        row |= {"manifest_sha256": model.manifest_sha256, "card": model.card, "is_current": True}
+        connection.execute("UPDATE meta.model SET is_current = false")
+        insert(connection, "meta.model", pd.DataFrame([row | _describe_promotion(model.model_version, settings)]))
         log = connection.execute("SELECT release, study, fingerprint FROM raw.release ORDER BY registration").df()
         log = log.assign(
             snapshot=stamp,
@@ -80,3 +79,14 @@ def _record(connection: duckdb.DuckDBPyConnection, stamp: str, now: datetime) ->
         insert(connection, "meta.release_log", log)
         connection.execute("TRUNCATE meta.data_dictionary")
         insert(connection, "meta.data_dictionary", describe_columns(connection))
+
+
+def _describe_promotion(model_version: str, settings: Settings) -> dict:
+    """When and on what scores the model was promoted last; scores of few cases stay in promotions.jsonl."""
+    lines = [line for line in settings.read_promotions() if line["model_version"] == model_version]
+    if not lines:
+        return {"promoted_at": None, "scores": None}
+    scores = lines[-1]["scores"]
+    is_shown = bool(scores) and all(row["n"] >= settings.min_cell for row in scores)
+    promoted_at = datetime.fromisoformat(lines[-1]["promoted_at"]).replace(tzinfo=None)
+    return {"promoted_at": promoted_at, "scores": json.dumps(scores) if is_shown else None}
