@@ -99,6 +99,6 @@ def find_damaged_derivatives(warehouse: Warehouse) -> dg.AssetCheckResult:
             " UNION ALL SELECT mask_path FROM imaging.segmentation WHERE mask_path IS NOT NULL"
         ).fetchall()
     files = [settings.home / path for (path,) in paths]
-    outcomes = engine.run(verify_volume, files, settings.workers, VERIFICATION_DEADLINE_S)
+    outcomes = engine.open_engine(settings).run(verify_volume, files, VERIFICATION_DEADLINE_S)
     n_damaged = sum(outcome.code is not None for outcome in outcomes)
     return dg.AssetCheckResult(passed=n_damaged == 0, metadata={"files": len(files), "damaged": n_damaged})

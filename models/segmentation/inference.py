@@ -183,14 +183,24 @@ class Segmenter:
 
         With `is_confined`, fold 0 looks at every third slice first, and the tiles of all folds cover only what lies around the
         muscles found, unless this saves little, a muscle was not found, or one reaches the edge of what was covered.
+
+        Raises
+        ------
+        MemoryError
+            If it does not fit into the memory of the device or of the machine.
         """
         import torch
 
         volumes, spacing = self._orient(dixon)
         crop = _nonzero_box(volumes)
         labels = np.zeros(volumes[0].shape, np.uint8)
-        with torch.inference_mode():
-            labels[crop] = self._segment_crop([volume[crop] for volume in volumes], spacing, is_confined)
+        try:
+            with torch.inference_mode():
+                labels[crop] = self._segment_crop([volume[crop] for volume in volumes], spacing, is_confined)
+        except RuntimeError as error:
+            if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+                raise MemoryError from error
+            raise
         return labels.transpose(np.argsort(self._transpose)).T
 
     def probe(self, dixon: DixonSet) -> tuple[np.ndarray, float]:

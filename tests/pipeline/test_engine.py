@@ -29,7 +29,7 @@ def work(case: str) -> str:
 def outcomes() -> dict[str, engine.Outcome]:
     """One outcome a case."""
     cases = ["a", "refuse", "die", "hang", "b", "raise", "memory", "c"]
-    return {outcome.case: outcome for outcome in engine.run(work, cases, workers=2, deadline_s=8)}
+    return {outcome.case: outcome for outcome in engine.LocalEngine(2).run(work, cases, deadline_s=8)}
 
 
 def test_good_cases_survive_their_neighbours(outcomes):
