@@ -107,14 +107,14 @@ def inherited(environment: Mapping[str, str]) -> Iterator[None]:
         os.environ.update(before)
 
 
-def describe_failure(case: Any, error: BaseException) -> Outcome:
-    """Outcome of a case whose function raised an exception."""
+def describe_failure(case: Any, error: BaseException, trace: str) -> Outcome:
+    """Outcome of a case whose function raised an exception; of its trace only file and line are kept."""
     if isinstance(error, MemoryError):
         return Outcome(
             case, code="out_of_memory", message="The case did not fit into memory; the next run tries again."
         )
     code = getattr(error, "code", "error")
-    message = getattr(error, "message", f"An unexpected {type(error).__name__} at {_origin(error)}: report it.")
+    message = getattr(error, "message", f"An unexpected {type(error).__name__} at {_origin(trace)}: report it.")
     return Outcome(case, code=code, message=message)
 
 
@@ -140,7 +140,7 @@ def _outcome(case: Any, future: Future, deadline_s: float) -> Outcome:
         case ProcessExpired():
             return worker_died(case)
         case _:
-            return describe_failure(case, error)
+            return describe_failure(case, error, str(error.__cause__))
 
 
 def _prepare(memory_bytes: int, driver: int) -> None:
@@ -151,7 +151,7 @@ def _prepare(memory_bytes: int, driver: int) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _origin(error: BaseException) -> str:
+def _origin(trace: str) -> str:
     """File and line where a worker's exception arose; never its text, which may quote data."""
-    frames = re.findall(r'File "([^"]+)", line (\d+)', str(error.__cause__))
+    frames = re.findall(r'File "([^"]+)", line (\d+)', trace)
     return ":".join([Path(frames[-1][0]).name, frames[-1][1]]) if frames else "an unknown place"

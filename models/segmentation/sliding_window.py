@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     import torch
 
 
+_MIN_HALF_WEIGHT = 2**-10  # smaller ones lose their logits to underflow
+
+
 def list_tiles(shape: Sequence[int], patch: Sequence[int], step: float) -> list[tuple[slice, ...]]:
     """Tiles covering a volume at least as large as the patch; neighbours lie at most `step` patches apart.
 
@@ -67,6 +70,8 @@ def predict_logits(
     data = pad(data, [side for n in reversed(missing) for side in (n // 2, n - n // 2)])
     first = next(networks[0].parameters())
     weights, data = weights.to(sum_device), data.to(first)
+    if sum_dtype == torch.float16:
+        weights = weights.clamp(min=_MIN_HALF_WEIGHT)
     total = None
     weight_sum = torch.zeros(data.shape[1:], dtype=sum_dtype, device=sum_device)
     for tile in list_tiles(data.shape[1:], patch, step):
