@@ -16,12 +16,24 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="MYONORM_", frozen=True)
 
     home: Path = Path("data")
-    workers: int = Field(default_factory=lambda: len(os.sched_getaffinity(0)), ge=1)
+    engine: str = Field("local", pattern="^(local|ray)$")
+    ray_address: str = "auto"
+    workers: int | None = Field(None, ge=1)
     device: str = Field("auto", pattern="^(auto|cpu|cuda)$")
     min_cell: int = Field(10, ge=1)
     model: str = "phantom-v1"
     secret_key: str = ""
     hash_pseudonyms: bool = False
+
+    @property
+    def local_workers(self) -> int:
+        """Processes of the local engine: MYONORM_WORKERS, else one a core."""
+        return self.workers or len(os.sched_getaffinity(0))
+
+    @property
+    def threads(self) -> int:
+        """Threads of one local worker, so that all together use every core."""
+        return 1 if self.engine == "ray" else max(1, len(os.sched_getaffinity(0)) // self.local_workers)
 
     @property
     def releases(self) -> Path:

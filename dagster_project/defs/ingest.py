@@ -103,6 +103,6 @@ def find_damaged_derivatives(warehouse: Warehouse) -> dg.AssetCheckResult:
             " UNION ALL SELECT annotation_path FROM raw.annotation"
         ).fetchall()
     files = [settings.home / path for (path,) in paths]
-    outcomes = engine.run(verify_volume, files, settings.workers, VERIFICATION_DEADLINE_S)
+    outcomes = engine.open_engine(settings).run(verify_volume, files, VERIFICATION_DEADLINE_S)
     n_damaged = sum(outcome.code is not None for outcome in outcomes)
     return dg.AssetCheckResult(passed=n_damaged == 0, metadata={"files": len(files), "damaged": n_damaged})
