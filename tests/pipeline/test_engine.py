@@ -52,7 +52,6 @@ def ray_cluster():
     options = {
         "num_cpus": 1,
         "include_dashboard": False,
-        "node_ip_address": "127.0.0.1",
         "object_store_memory": 80 * 2**20,
     }
     cluster = Cluster(initialize_head=True, head_node_args=options)

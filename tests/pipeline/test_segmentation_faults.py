@@ -1,0 +1,185 @@
+"""The cohort's segmentation when something breaks: each fault costs its own case, and the next run does just what is missing."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from dagster_project import case_work
+from dagster_project.case_work import ImageCase, StoredMask
+from dagster_project.defs.segmentation import check_release, choose_precision, record, segment_all
+from dagster_project.engine import LocalEngine
+from dagster_project.warehouse import declare_schema
+from models.imaging.dixon import CONTRASTS
+from models.imaging.nifti import combined_sha256, read_volume, write_volume
+from models.imaging.phantom import Grid, Person, render
+
+ROOT = Path(__file__).parents[2]
+SHORT_GRID = Grid((106, 86, 36), (4.21875, 4.21875, 6.0))
+MODEL = "phantom-v1"
+
+
+def store(home: Path, name: str, seed: int) -> ImageCase:
+    """A short phantom as intake leaves it."""
+    dixon = render(Person(name, "F", 40, 168.0, 68.0), seed, SHORT_GRID).dixon
+    case = ImageCase(home, "synthetic", name, "30", "", 0, MODEL, "cpu", "bfloat16")
+    (home / case.folder).mkdir(parents=True)
+    hashes = {
+        c: write_volume(home / case.folder / f"{c}.nii.gz", dixon.volumes[c], dixon.affine, {}) for c in CONTRASTS
+    }
+    return replace(case, image_sha256=combined_sha256(hashes))
+
+
+def mask_file(case: ImageCase) -> Path:
+    """Where the case's mask goes."""
+    return case.home / case.folder / f"{MODEL}_dseg.nii.gz"
+
+
+def segment_with_fault(case: ImageCase) -> StoredMask:
+    """Segment a case; what its participant id says goes wrong on the way, inside the forward pass or while the mask is written."""
+    from torch import nn
+
+    def fail(self, *_):
+        match case.participant_id:
+            case "exception":
+                raise ValueError("Jane Doe")
+            case "hang":
+                time.sleep(600)
+            case "memory" if not case.is_low_memory:
+                raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+
+    def kill(*_, **__):
+        (case.home / case.folder / f".half.{os.getpid()}.tmp").write_bytes(b"half")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    hook = nn.modules.module.register_module_forward_pre_hook(fail)
+    original = case_work.write_volume
+    if case.participant_id == "killed" and case.attempts == 0:
+        case_work.write_volume = kill
+    try:
+        return case_work.segment(case)
+    finally:
+        hook.remove()
+        case_work.write_volume = original
+
+
+class FaultyEngine(LocalEngine):
+    """The local engine, with faults."""
+
+    def run(self, function, cases, deadline_s):
+        """As the engine's, but each case goes wrong as its participant id says."""
+        return super().run(segment_with_fault, cases, 45)
+
+
+@pytest.fixture(scope="module")
+def ledger(tmp_path_factory):
+    """The ledger after a run in which nearly everything that can go wrong did."""
+    home = tmp_path_factory.mktemp("home")
+    names = ["good", "exception", "hang", "memory", "killed", "truncated"]
+    cases = {name: store(home, name, 40 + i) for i, name in enumerate(names)}
+    truncated = home / cases["truncated"].folder / "fat.nii.gz"
+    truncated.write_bytes(truncated.read_bytes()[:-1000])
+    connection = duckdb.connect()
+    declare_schema(connection)
+    for outcome in segment_all(FaultyEngine(2), list(cases.values())):
+        record(connection, outcome, MODEL)
+    yield connection, cases
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "row"),
+    {
+        "good": ("done", None, 1, False),
+        "exception": ("failed", "error", 1, False),
+        "hang": ("failed", "deadline", 1, False),
+        "memory": ("done", None, 2, True),
+        "killed": ("done", None, 2, False),
+        "truncated": ("failed", "corrupt_volume", 1, False),
+    }.items(),
+)
+def test_each_fault_costs_only_its_case_and_is_in_the_ledger(ledger, name, row):
+    connection, cases = ledger
+    found = connection.execute(
+        "SELECT status, code, attempts, is_low_memory FROM imaging.segmentation WHERE participant_id = ?", [name]
+    ).fetchall()
+    assert found == [row]
+    assert mask_file(cases[name]).is_file() == (row[0] == "done")
+
+
+def test_no_text_of_an_exception_reaches_the_ledger(ledger):
+    (message,) = (
+        ledger[0].execute("SELECT message FROM imaging.segmentation WHERE participant_id = 'exception'").fetchone()
+    )
+    assert "Jane" not in message and message.endswith(".")
+
+
+def test_masks_are_verified_and_carry_their_provenance(ledger):
+    import json
+
+    _, cases = ledger
+    labels, _ = read_volume(mask_file(cases["memory"]))
+    assert labels.any()
+    facts = json.loads(mask_file(cases["memory"]).with_name(f"{MODEL}_dseg.json").read_text())
+    assert facts["precision"] == "bfloat16" and facts["options"] == {
+        "tile_step": 0.5,
+        "mirroring": False,
+        "low_memory": True,
+    }
+    assert len(facts["model_sha256"]) == 64 and facts["versions"]["nnunetv2"] and facts["seconds"] > 0
+
+
+def test_later_masks_take_the_precision_of_the_earlier_ones(ledger):
+    assert choose_precision(ledger[0], None, MODEL, []) == "bfloat16"
+
+
+def test_checks_see_missing_rows_and_failures(ledger):
+    connection, cases = ledger
+    for name in [*cases, "forgotten"]:
+        connection.execute(
+            "INSERT INTO raw.dixon_series BY NAME SELECT 'synthetic' AS study, ? AS participant_id, '30' AS visit,"
+            " 'r' AS release, unnest(['in', 'opp', 'fat', 'water']) AS contrast",
+            [name],
+        )
+    connection.execute("INSERT INTO raw.release BY NAME SELECT 'synthetic' AS study, 'r' AS release, 1 AS registration")
+    complete, failure_rate = check_release(connection, MODEL, "r")
+    assert not complete.passed and complete.metadata["without a row"].value == 1
+    assert not failure_rate.passed and failure_rate.metadata["failed"].value == 3
+
+
+def test_killed_driver_leaves_whole_masks_only_and_the_rest_can_go_on(tmp_path):
+    """SIGKILL of the driver in mid-run, then a run of what has no mask: voxel for voxel as without the kill."""
+    cases = [store(tmp_path, f"case{i}", 60 + i) for i in range(4)]
+    script = tmp_path / "driver.py"
+    script.write_text(
+        "import sys\nfrom pathlib import Path\nfrom dagster_project.engine import LocalEngine\n"
+        "from dagster_project.case_work import ImageCase, segment\n"
+        f"cases = [ImageCase(Path({str(tmp_path)!r}), *row) for row in {[_row(case) for case in cases]!r}]\n"
+        "if __name__ == '__main__': list(LocalEngine(1).run(segment, cases, 300))\n"
+    )
+    driver = subprocess.Popen([sys.executable, script], cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    kill = threading.Timer(120, driver.kill)
+    kill.start()
+    while not mask_file(cases[0]).is_file() and driver.poll() is None:
+        time.sleep(0.05)
+    driver.kill()
+    driver.wait()
+    kill.cancel()
+    done = [case for case in cases if mask_file(case).with_name(f"{MODEL}_dseg.json").is_file()]
+    assert 1 <= len(done) < len(cases)
+    missing = [case for case in cases if case not in done]
+    assert all(outcome.code is None for outcome in LocalEngine(1).run(case_work.segment, missing, 300))
+    resumed = {case.participant_id: read_volume(mask_file(case))[0] for case in cases}
+    for outcome in LocalEngine(2).run(case_work.segment, cases, 300):
+        assert (read_volume(mask_file(outcome.case))[0] == resumed[outcome.case.participant_id]).all()
+
+
+def _row(case: ImageCase) -> tuple:
+    return case.study, case.participant_id, case.visit, case.image_sha256, 0, case.model, case.device, case.precision
