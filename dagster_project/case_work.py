@@ -17,7 +17,7 @@ from models.imaging.dixon import CONTRASTS, DixonSet
 from models.imaging.intake import read_case
 from models.imaging.layout import Case
 from models.imaging.nifti import CorruptVolume, combined_sha256, read_image_sha256, read_volume, write_volume
-from models.measurement.morphometry import measure_muscles, measure_profile
+from models.measurement import morphometry
 from models.segmentation.inference import Segmenter, choose_device, open_model
 from models.statistics import normative
 
@@ -142,34 +142,35 @@ def _load_segmenter(model_name: str, wanted_device: str) -> tuple[Segmenter, str
     return Segmenter(model, device), model.model_version, device
 
 
-@dataclass(frozen=True)
-class Measurement:
-    """Rows of imaging.csa_profile and imaging.muscle of one case, without their keys."""
-
-    profile: pd.DataFrame
-    muscles: pd.DataFrame
-
-
-def measure(case: ImageCase) -> Measurement:
-    """Verified mask and volumes -> profile and muscles.
+def measure(case: ImageCase) -> morphometry.Morphometry:
+    """Verified mask, fat and water -> rows of imaging.csa_profile and imaging.muscle, without their keys.
 
     Raises
     ------
     CorruptVolume
         If a stored file is not what was written.
     """
-    labels, _ = read_volume(case.home / case.folder / f"{case.model}_dseg.nii.gz")
-    dixon = _read_dixon(case)
-    profile = measure_profile(labels, dixon)
-    return Measurement(profile, measure_muscles(labels, dixon, profile))
+    labels, affine = _read_mask(case)
+    signals = _read_contrasts(case, ("fat", "water"))
+    return morphometry.measure(labels, affine, **{contrast: voxels for contrast, (voxels, _) in signals.items()})
+
+
+def _read_mask(case: ImageCase) -> tuple[np.ndarray, np.ndarray]:
+    return read_volume(case.home / case.folder / f"{case.model}_dseg.nii.gz")
 
 
 def _read_dixon(case: ImageCase) -> DixonSet:
+    images = _read_contrasts(case, CONTRASTS)
+    return DixonSet({contrast: voxels for contrast, (voxels, _) in images.items()}, images["in"][1])
+
+
+def _read_contrasts(case: ImageCase, contrasts: tuple[str, ...]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Some of the case's contrasts, verified; the sidecars of all four must be those of the manifest."""
     paths = {contrast: case.home / case.folder / f"{contrast}.nii.gz" for contrast in CONTRASTS}
-    images = {contrast: read_volume(path) for contrast, path in paths.items()}
+    images = {contrast: read_volume(paths[contrast]) for contrast in contrasts}
     if combined_sha256({contrast: read_image_sha256(path) for contrast, path in paths.items()}) != case.image_sha256:
         raise CorruptVolume("The stored volumes are not those of the manifest; take the release in again.")
-    return DixonSet({contrast: voxels for contrast, (voxels, _) in images.items()}, images["in"][1])
+    return images
 
 
 @dataclass(frozen=True)

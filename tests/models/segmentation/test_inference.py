@@ -9,7 +9,7 @@ import pytest
 
 from models.imaging.dixon import DixonSet
 from models.imaging.phantom import REDUCED_GRID, Person, render, true_measures
-from models.measurement.morphometry import measure_muscles, measure_profile
+from models.measurement.morphometry import measure
 from models.segmentation.anatomy import LABELS
 from models.segmentation.inference import InvalidModel, Segmenter, open_model
 from models.segmentation.training import draw_test_cases, score_model
@@ -36,8 +36,7 @@ def test_ten_fresh_phantoms_with_stronger_noise_and_bmi_beyond_the_training_rang
 def test_measures_of_predicted_masks_lie_within_five_percent_of_the_truth(segmenter, seed):
     phantom = render(Person("1", "FM"[seed % 2], 30 + seed % 40, 172.0, 55.0 + 12 * (seed - 500)), seed)
     labels = segmenter.segment(phantom.dixon)
-    muscles = measure_muscles(labels, phantom.dixon, measure_profile(labels, phantom.dixon))
-    muscles = muscles.set_index(["compartment", "side"])
+    muscles = measure(labels, phantom.dixon.affine).muscles.set_index(["compartment", "side"])
     truth = true_measures(phantom.profile, REDUCED_GRID)
     for side in ("left", "right"):
         assert muscles.loc[("psoas", side), "max_csa_cm2"] == pytest.approx(truth[f"csa_psoas_{side}_cm2"], rel=0.05)
