@@ -67,6 +67,13 @@ def open_model(name_or_folder: str) -> Model:
     )
 
 
+def load_weights(model: Model) -> list[dict]:
+    """The network's weights, one dictionary of tensors for each fold; a file that would run code is not unpickled."""
+    import torch
+
+    return [torch.load(model.folder / name, map_location="cpu", weights_only=True) for name in model.fold_files]
+
+
 def choose_device(wanted: str) -> str:
     """`auto` -> cuda where there is one, else cpu; anything else is taken as it is."""
     import torch
@@ -94,7 +101,7 @@ class Segmenter:
             plans.get_label_manager(dataset).num_segmentation_heads,
             deep_supervision=False,
         )
-        weights = [torch.load(model.folder / name, map_location="cpu", weights_only=True) for name in model.fold_files]
+        weights = load_weights(model)
         network.load_state_dict(weights[0])
         self._predictor = nnUNetPredictor(
             use_mirroring=False,

@@ -1,18 +1,22 @@
-"""Annotated cases -> nnU-Net dataset -> plan -> training -> a model folder of the registry.
+"""Annotated cases -> nnU-Net dataset -> plan -> five folds -> a model folder of the registry.
 
-What belongs here: handing cases to nnU-Net's own fingerprint, planner, preprocessing, trainer and validation, and collecting
-what it produced into an immutable model folder. Using a model is `inference.py`'s work, scoring it `evaluation.py`'s.
+What belongs here: handing cases to nnU-Net's own fingerprint, planner, preprocessing, trainer and validation as a profile of
+`profiles.toml` says, and collecting what it produced into an immutable model folder. Using a model is `inference.py`'s
+work, scoring it `evaluation.py`'s.
 
-`python -m models.segmentation.training WORKSPACE MODEL_FOLDER` trains the phantom model, `make train-phantom` calls it.
+`python -m models.segmentation.training PROFILE WORKSPACE MODEL_FOLDER` trains on phantoms, `make train-phantom` calls it.
 """
 
 import hashlib
 import json
 import os
 import sys
+import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -22,20 +26,14 @@ from models.imaging.dixon import CONTRASTS, DixonSet
 from models.imaging.phantom import Acquisition, draw_person, render
 from models.segmentation.anatomy import LABELS
 from models.segmentation.evaluation import exchanged_side_pct, score_labels
-from models.segmentation.inference import Model, Segmenter, open_model
+from models.segmentation.inference import Model, Segmenter, load_weights, open_model
 
 DATASET_ID = 701
-DATASET_NAME = f"Dataset{DATASET_ID}_MyonormPhantom"
+DATASET_NAME = f"Dataset{DATASET_ID}_Myonorm"
 CONFIGURATION = "3d_fullres"
-TRAINER = "nnUNetTrainerPhantom"
 PLANS = "nnUNetPlans"
+PROFILES = Path(__file__).parent / "profiles.toml"
 
-# The small plan: one patch spans the whole body sideways, so that left and right can be told apart.
-PATCH_SIZE = (32, 88, 112)
-BATCH_SIZE = 2
-FEATURES = (16, 32, 64, 96)
-
-TRAINING_SEEDS = range(10_000, 10_060)
 TRAINING_BMI = (18.0, 38.0)
 TEST_SEEDS = range(90_000, 90_010)
 TEST_BMI = (16.0, 43.0)
@@ -51,7 +49,7 @@ class AnnotatedCase:
     labels: np.ndarray
 
 
-def draw_phantom_cases(seeds: Iterable[int] = TRAINING_SEEDS) -> Iterable[AnnotatedCase]:
+def draw_phantom_cases(seeds: Iterable[int]) -> Iterable[AnnotatedCase]:
     """Phantoms for training: BMI 18-38 kg/m2, noise SD 1-6 % and bias 5-30 % of the full signal."""
     for seed in seeds:
         rng = np.random.default_rng([seed, 7])
@@ -97,11 +95,25 @@ def point_nnunet_at(workspace: Path) -> None:
     os.environ.setdefault("nnUNet_n_proc_DA", "1")
 
 
-def plan_and_preprocess(workspace: Path) -> None:
-    """Run nnU-Net's fingerprint and planner, make the plan small, preprocess.
+def load_profile(name: str) -> dict[str, Any]:
+    """A training profile, as `profiles.toml` describes them.
 
-    Patch, batch and network become `PATCH_SIZE`, `BATCH_SIZE` and a plain U-Net of `FEATURES`; spacing, normalisation and
-    resampling stay as nnU-Net planned them.
+    Raises
+    ------
+    ValueError
+        If there is none of that name; the message lists those there are.
+    """
+    profiles = tomllib.loads(PROFILES.read_text(encoding="utf-8"))
+    if name not in profiles:
+        raise ValueError(f"There is no training profile {name}: name one of {', '.join(profiles)}.")
+    return {"name": name, **profiles[name]}
+
+
+def plan_and_preprocess(workspace: Path, profile: dict[str, Any]) -> None:
+    """Run nnU-Net's fingerprint and planner, apply the profile's plan, preprocess.
+
+    Spacing, normalisation and resampling stay as nnU-Net planned them. The profile itself travels in the plans, where the
+    trainer and later readers of the model find it.
     """
     from nnunetv2.experiment_planning import plan_and_preprocess_api as api
 
@@ -110,57 +122,119 @@ def plan_and_preprocess(workspace: Path) -> None:
     api.plan_experiments([DATASET_ID])
     path = workspace / "preprocessed" / DATASET_NAME / f"{PLANS}.json"
     plans = json.loads(path.read_text())
-    configuration = plans["configurations"][CONFIGURATION]
-    configuration |= {"patch_size": list(PATCH_SIZE), "batch_size": BATCH_SIZE}
-    n_stages = len(FEATURES)
+    plans["training_profile"] = profile
+    if "plan" in profile:
+        _shrink(plans["configurations"][CONFIGURATION], **profile["plan"])
+    path.write_text(json.dumps(plans, indent=2))
+    api.preprocess([DATASET_ID], configurations=(CONFIGURATION,), num_processes=(2,))
+
+
+def _shrink(
+    configuration: dict[str, Any], patch_size: list[int], batch_size: int, features_per_stage: list[int]
+) -> None:
+    """Replace patch, batch and network by a plain U-Net of as many stages as there are features."""
+    configuration |= {"patch_size": patch_size, "batch_size": batch_size}
+    n_stages = len(features_per_stage)
     configuration["architecture"]["arch_kwargs"] |= {
         "n_stages": n_stages,
-        "features_per_stage": list(FEATURES),
+        "features_per_stage": features_per_stage,
         "kernel_sizes": [[3, 3, 3]] * n_stages,
         "strides": [[1, 1, 1]] + [[2, 2, 2]] * (n_stages - 1),
         "n_conv_per_stage": [2] * n_stages,
         "n_conv_per_stage_decoder": [2] * (n_stages - 1),
     }
-    path.write_text(json.dumps(plans, indent=2))
-    api.preprocess([DATASET_ID], configurations=(CONFIGURATION,), num_processes=(2,))
 
 
-def train_fold(workspace: Path, fold: int) -> None:
-    """Train one fold and run nnU-Net's own validation on its held-out cases; continues from the last checkpoint."""
+def train_fold(workspace: Path, profile: dict[str, Any], fold: int) -> None:
+    """Train one fold and run nnU-Net's own validation on its held-out cases; continues from the last checkpoint.
+
+    Raises
+    ------
+    InvalidModel
+        If the profile starts from a model that is not there or not what its manifest says.
+    """
     import torch
-    from nnunetv2.run.run_training import run_training
+    from nnunetv2.run.run_training import get_trainer_from_args, maybe_load_checkpoint
 
     point_nnunet_at(workspace)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    run_training(str(DATASET_ID), CONFIGURATION, fold, TRAINER, PLANS, continue_training=True, device=device)
+    trainer = get_trainer_from_args(
+        str(DATASET_ID), CONFIGURATION, fold, profile["trainer"], PLANS, continue_training=True, device=device
+    )
+    output = Path(trainer.output_folder)
+    if (output / "validation" / "summary.json").is_file():
+        return
+    has_checkpoint = any(output.glob("checkpoint_*.pth"))
+    if "start_from" in profile and not has_checkpoint:
+        trainer.initialize()
+        trainer.network.load_state_dict(load_weights(open_model(profile["start_from"]))[0])
+    maybe_load_checkpoint(trainer, continue_training=has_checkpoint, validation_only=False)
+    trainer.run_training()
+    trainer.perform_actual_validation()
 
 
-def collect_model(workspace: Path, folds: Iterable[int], destination: Path) -> None:
-    """Copy plans, dataset description and bare network weights of the folds, with a manifest of their sha256."""
+def score_out_of_fold(workspace: Path, profile: dict[str, Any]) -> pd.DataFrame:
+    """Scores of each training case by the one fold that did not see it, from nnU-Net's own validation.
+
+    Returns
+    -------
+    DataFrame
+        As `score_labels`, with case, fold and exchanged_side_pct.
+    """
+    truth = workspace / "raw" / DATASET_NAME / "labelsTr"
+    frames = []
+    for fold in range(profile["folds"]):
+        for path in sorted((_results(workspace, profile) / f"fold_{fold}" / "validation").glob("*.nii.gz")):
+            predicted, labels = (np.asarray(nib.load(p).dataobj, np.uint8) for p in (path, truth / path.name))
+            scores = score_labels(predicted, labels)
+            scores.insert(0, "case", path.name.removesuffix(".nii.gz"))
+            frames.append(scores.assign(fold=fold, exchanged_side_pct=exchanged_side_pct(predicted, labels)))
+    return pd.concat(frames, ignore_index=True)
+
+
+def collect_model(workspace: Path, profile: dict[str, Any], destination: Path) -> None:
+    """Build a model folder: plans, dataset description, weights of all folds in half precision, splits, scores, manifest.
+
+    Weights are bare (no optimizer state). `splits.json` names each fold's held-out cases, `out_of_fold.csv` holds
+    `score_out_of_fold`; the manifest holds the sha256 of every file and the versions it was trained with.
+    """
     import torch
 
     destination.mkdir(parents=True, exist_ok=True)
-    results = workspace / "results" / DATASET_NAME / f"{TRAINER}__{PLANS}__{CONFIGURATION}"
+    results = _results(workspace, profile)
     for name in ("plans.json", "dataset.json"):
         (destination / name).write_bytes((results / name).read_bytes())
-    for fold in folds:
+    for fold in range(profile["folds"]):
         checkpoint = torch.load(
             results / f"fold_{fold}" / "checkpoint_final.pth", map_location="cpu", weights_only=False
         )
-        torch.save(checkpoint["network_weights"], destination / f"fold_{fold}.pth")
-    files = sorted(
-        path for path in destination.iterdir() if path.suffix in (".json", ".pth") and path.name != "manifest.json"
-    )
+        weights = {name: tensor.half() for name, tensor in checkpoint["network_weights"].items()}
+        torch.save(weights, destination / f"fold_{fold}.pth")
+    splits = json.loads((workspace / "preprocessed" / DATASET_NAME / "splits_final.json").read_text())
+    held_out = [{"fold": fold, "validation": split["val"]} for fold, split in enumerate(splits[: profile["folds"]])]
+    (destination / "splits.json").write_text(json.dumps(held_out, indent=1) + "\n")
+    score_out_of_fold(workspace, profile).round(6).to_csv(destination / "out_of_fold.csv", index=False)
+    write_manifest(destination)
+
+
+def write_manifest(folder: Path) -> None:
+    """Write manifest.json: version (the folder's name), configuration, library versions, sha256 of every file but the card."""
+    files = sorted(path for path in folder.iterdir() if path.name not in ("manifest.json", "MODEL_CARD.md"))
     manifest = {
-        "model_version": destination.name,
+        "model_version": folder.name,
         "configuration": CONFIGURATION,
+        "trained_with": {name: version(name) for name in ("nnunetv2", "torch")},
         "sha256": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files},
     }
-    (destination / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
+    (folder / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
+
+
+def _results(workspace: Path, profile: dict[str, Any]) -> Path:
+    return workspace / "results" / DATASET_NAME / f"{profile['trainer']}__{PLANS}__{CONFIGURATION}"
 
 
 def score_model(model: Model, cases: Iterable[AnnotatedCase]) -> pd.DataFrame:
-    """Scores of a model on annotated cases: case, compartment, side, dice, exchanged_side_pct."""
+    """Scores of a model, as deployed, on annotated cases: as `score_labels`, with case and exchanged_side_pct."""
     segmenter = Segmenter(model, "cpu")
     frames = []
     for case in cases:
@@ -170,35 +244,51 @@ def score_model(model: Model, cases: Iterable[AnnotatedCase]) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-def write_card(destination: Path, scores: pd.DataFrame) -> None:
-    """Write MODEL_CARD.md from the template beside this module, with the measured scores."""
-    summary = scores.groupby(["compartment", "side"], sort=False)["dice"].agg(["mean", "min"])
-    rows = [
-        f"| {compartment} {side} | {row['mean']:.3f} | {row['min']:.3f} |"
-        for (compartment, side), row in summary.iterrows()
-    ]
+def write_card(destination: Path, profile: dict[str, Any], scores: pd.DataFrame) -> None:
+    """Write a phantom model's MODEL_CARD.md from the template beside this module, with its measured scores."""
+    out_of_fold = pd.read_csv(destination / "out_of_fold.csv")
+    first, end = profile["phantom_seeds"]
+    start = f"from the weights of {profile['start_from']}" if "start_from" in profile else "from random weights"
     template = (Path(__file__).parent / "MODEL_CARD.template.md").read_text(encoding="utf-8")
     text = template.format(
         model_version=destination.name,
-        scores="\n".join(rows),
-        exchanged=scores["exchanged_side_pct"].max(),
+        profile=profile["name"],
+        n_training=end - first,
+        n_out_of_fold=out_of_fold["case"].nunique(),
+        n_folds=profile["folds"],
+        start=start,
+        epochs=profile["epochs"],
+        iterations=profile["iterations_per_epoch"],
+        initial_lr=profile["initial_lr"],
+        augmentation="nnU-Net's" if profile["is_resampled"] else "nnU-Net's, but none that resamples",
+        patch=" x ".join(map(str, profile["plan"]["patch_size"])),
+        features=", ".join(map(str, profile["plan"]["features_per_stage"])),
+        out_of_fold=_list_scores(out_of_fold),
         n_test=len(TEST_SEEDS),
-        n_training=len(TRAINING_SEEDS),
-        patch=" x ".join(map(str, PATCH_SIZE)),
-        features=", ".join(map(str, FEATURES)),
+        test=_list_scores(scores),
+        exchanged=max(frame["exchanged_side_pct"].max() for frame in (scores, out_of_fold)),
     )
     (destination / "MODEL_CARD.md").write_text(text, encoding="utf-8")
 
 
+def _list_scores(scores: pd.DataFrame) -> str:
+    summary = scores.groupby(["compartment", "side"], sort=False)["dice"].agg(["mean", "std", "min"])
+    return "\n".join(
+        f"| {compartment} {side} | {row['mean']:.3f} +- {row['std']:.3f} | {row['min']:.3f} |"
+        for (compartment, side), row in summary.iterrows()
+    )
+
+
 def main() -> None:
-    """Train the phantom model (25 synthetic cases, fold 0) and score it on fresh phantoms."""
-    workspace, destination = map(Path, sys.argv[1:])
-    if not (workspace / "preprocessed" / DATASET_NAME / f"nnUNetPlans_{CONFIGURATION}").is_dir():
-        write_dataset(draw_phantom_cases(), workspace)
-        plan_and_preprocess(workspace)
-    train_fold(workspace, 0)
-    collect_model(workspace, [0], destination)
-    write_card(destination, score_model(open_model(str(destination)), draw_test_cases()))
+    """Train a profile on its phantoms and score the model on fresh ones; continues where it was stopped."""
+    profile, workspace, destination = load_profile(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3])
+    if not (workspace / "preprocessed" / DATASET_NAME / f"{PLANS}_{CONFIGURATION}").is_dir():
+        write_dataset(draw_phantom_cases(range(*profile["phantom_seeds"])), workspace)
+        plan_and_preprocess(workspace, profile)
+    for fold in range(profile["folds"]):
+        train_fold(workspace, profile, fold)
+    collect_model(workspace, profile, destination)
+    write_card(destination, profile, score_model(open_model(str(destination)), draw_test_cases()))
 
 
 if __name__ == "__main__":
