@@ -109,7 +109,7 @@ def _middle(body: np.ndarray) -> int:
     """Index in x that halves the body."""
     if not body.any():
         return body.shape[0] // 2
-    return int(round(np.nonzero(body)[0].mean()))
+    return round(float(np.nonzero(body)[0].mean()))
 
 
 def _rim_contrast(water: np.ndarray, fat: np.ndarray, body: np.ndarray, is_bright: np.ndarray) -> np.ndarray:
