@@ -3,6 +3,7 @@
 Each function reads verified files, writes files atomically, and returns a small result for the driver to store.
 """
 
+import json
 import time
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -16,8 +17,16 @@ from dagster_project.identity import Identity
 from models.imaging.dixon import CONTRASTS, DixonSet
 from models.imaging.intake import read_case
 from models.imaging.layout import Case
-from models.imaging.nifti import CorruptVolume, combined_sha256, read_image_sha256, read_volume, write_volume
-from models.measurement import morphometry
+from models.imaging.nifti import (
+    CorruptVolume,
+    combined_sha256,
+    read_image_sha256,
+    read_volume,
+    sidecar_path,
+    write_file,
+    write_volume,
+)
+from models.measurement import morphometry, overlay, quality
 from models.segmentation.inference import Segmenter, choose_device, open_model
 from models.statistics import normative
 
@@ -153,6 +162,68 @@ def measure(case: ImageCase) -> morphometry.Morphometry:
     labels, affine = _read_mask(case)
     signals = _read_contrasts(case, ("fat", "water"))
     return morphometry.measure(labels, affine, **{contrast: voxels for contrast, (voxels, _) in signals.items()})
+
+
+@dataclass(frozen=True)
+class QualityCase:
+    """A measured case to be judged, with the covariates that its size is compared with, and the limits in force."""
+
+    image: ImageCase
+    sex: str | None
+    height_cm: float | None
+    weight_kg: float | None
+    thresholds: dict[str, quality.Threshold]
+    labels: dict[str, str]
+    corrects_swaps: bool
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """Verdicts of a case (`quality.judge`), and the new image hashes of water and fat where a whole swap was undone."""
+
+    checks: pd.DataFrame
+    corrected: dict[str, str] | None
+
+
+def inspect(case: QualityCase) -> Inspection:
+    """Verified mask and volumes -> verdicts, and the overlay figure beside them.
+
+    Raises
+    ------
+    CorruptVolume
+        If a stored file is not what was written.
+    """
+    labels, affine = _read_mask(case.image)
+    dixon = _read_dixon(case.image)
+    measured = morphometry.measure(labels, affine, dixon.volumes["fat"], dixon.volumes["water"])
+    findings, evidence = quality.check_image(dixon)
+    findings |= quality.check_mask(labels, measured)
+    findings |= quality.check_outcome(measured, case.sex, case.height_cm, case.weight_kg)
+    checks = quality.judge(findings, case.thresholds)
+    lines = quality.describe_verdicts(checks, case.labels)
+    is_synthetic = case.image.study == "synthetic"
+    title = "synthetic: invented data, no real person" if is_synthetic else case.image.study
+    figure = overlay.draw_overlay(
+        labels, dixon.volumes["water"], affine, measured.profile, lines, f"{title} · {case.image.model}"
+    )
+    write_file(case.image.home / case.image.folder / f"{case.image.model}_overlay.webp", figure)
+    is_whole_swap = evidence.swapped_pct > quality.WHOLE_SWAP_PCT
+    return Inspection(checks, _exchange(case.image, dixon) if is_whole_swap and case.corrects_swaps else None)
+
+
+def _exchange(case: ImageCase, dixon: DixonSet) -> dict[str, str]:
+    """Exchange the stored water and fat; returns their image hashes.
+
+    Water is absent until both are written: a crash in between makes the next intake read the delivery again.
+    """
+    paths = {contrast: case.home / case.folder / f"{contrast}.nii.gz" for contrast in ("water", "fat")}
+    facts = {contrast: json.loads(sidecar_path(path).read_bytes()) for contrast, path in paths.items()}
+    paths["water"].unlink()
+    hashes = {}
+    for contrast, source in (("fat", "water"), ("water", "fat")):
+        provenance = {**facts[contrast], "swap_corrected": True}
+        hashes[contrast] = write_volume(paths[contrast], dixon.volumes[source], dixon.affine, provenance)
+    return hashes
 
 
 def _read_mask(case: ImageCase) -> tuple[np.ndarray, np.ndarray]:

@@ -21,6 +21,7 @@ class Settings(BaseSettings):
     model: str = "phantom-v1"
     secret_key: str = ""
     hash_pseudonyms: bool = False
+    correct_swaps: bool = False
     destroy_snapshots: bool = False
 
     @property

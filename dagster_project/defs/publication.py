@@ -28,7 +28,7 @@ PUBLISHED = [
     if table.schema in ("ref", "marts", "stats", "norms") or (table.schema == "raw" and table.query)
 ]
 # Tables that later work fills have no asset yet.
-WITHOUT_ASSET = {"ref.threshold", "stats.exclusion", "stats.segmentation_score", "stats.agreement"}
+WITHOUT_ASSET = {"stats.segmentation_score", "stats.agreement"}
 UPSTREAM = [key for key in PUBLISHED if ".".join(key) not in WITHOUT_ASSET.union(MEMORY_TABLES)]
 
 

@@ -114,6 +114,11 @@ def write_volume(path: Path, array: np.ndarray, affine: np.ndarray, provenance: 
     return image_hash
 
 
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file that belongs to a volume (its figure): to a temporary file that is synced and renamed."""
+    _write_atomically(path, [content])
+
+
 def read_volume(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Read a volume in full and verify both hashes of its sidecar.
 

@@ -21,6 +21,8 @@ from models.measurement.morphometry import SMOOTHING_MM, Morphometry, slice_thic
 from models.segmentation.anatomy import COMPARTMENTS, LABELS, SIDES
 
 REFERENCE_VERSION = "study-2026-1"
+WHOLE_SWAP_PCT = 95.0  # of the examined half slices
+NOT_INSPECTED = "not_inspected"
 _REFERENCE = Path(__file__).parent / "outlier_reference.csv"
 _LAPLACIAN = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]])[..., None] / 6
 _FAT_DOMINATES = 0.7  # of the signal: subcutaneous fat
@@ -84,6 +86,27 @@ def judge(findings: Mapping[str, Finding], thresholds: Mapping[str, Threshold]) 
         rows.append([name, finding.value, *limits, verdict, finding.detail])
     columns = ["check_name", "value", "warn_limit", "fail_limit", "verdict", "detail"]
     return pd.DataFrame(rows, columns=columns).astype({"value": float, "warn_limit": float, "fail_limit": float})
+
+
+def describe_verdicts(checks: pd.DataFrame, labels: Mapping[str, str]) -> list[str]:
+    """The checks that fail, then those that warn, in words: label, value, limit, where.
+
+    Parameters
+    ----------
+    checks : DataFrame
+        As `judge`.
+    labels : mapping
+        Label and unit of each check, as `Fat, %`.
+    """
+    lines = []
+    for verdict in ("fail", "warn"):
+        for row in checks[checks["verdict"] == verdict].itertuples():
+            label, _, unit = labels[row.check_name].rpartition(", ")
+            unit = "" if unit == "1" else f" {unit}"
+            where = f": {row.detail}" if row.detail else ""
+            limit = getattr(row, f"{verdict}_limit")
+            lines.append(f"{verdict.upper()}  {label} {row.value:.3g}{unit} (limit {limit:g}){where}")
+    return lines
 
 
 def check_image(dixon: DixonSet) -> tuple[dict[str, Finding], SwapEvidence]:

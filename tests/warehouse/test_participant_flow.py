@@ -77,7 +77,8 @@ def test_automatic_rejection_comes_before_a_readers_and_failure_before_both(few)
         """
         INSERT INTO imaging.quality BY NAME
         SELECT 'NAKO' AS study, unnest(['010000', '010001', '010002']) AS participant_id, '30' AS visit, 'v1' AS model_version,
-            unnest(['swap', 'swap', 'noise']) AS check_name, unnest(['fail', 'fail', 'warn']) AS verdict;
+            unnest(['swap', 'swap', 'noise']) AS check_name, unnest(['fail', 'fail', 'warn']) AS verdict,
+            'hash' AS mask_sha256, 'r1' AS release;
         INSERT INTO imaging.review BY NAME
         SELECT 'NAKO' AS study, unnest(['010001', '010003', '010004', '010004']) AS participant_id, '30' AS visit,
             'v1' AS model_version, 'r1' AS reader, unnest(['reject', 'reject', 'reject', 'accept']) AS verdict, 'blurred' AS reason,
