@@ -103,7 +103,7 @@ def describe_verdicts(checks: pd.DataFrame, labels: Mapping[str, str]) -> list[s
         for row in checks[checks["verdict"] == verdict].itertuples():
             label, _, unit = labels[row.check_name].rpartition(", ")
             unit = "" if unit == "1" else f" {unit}"
-            where = f": {row.detail}" if row.detail else ""
+            where = f": {row.detail}" if pd.notna(row.detail) else ""
             limit = getattr(row, f"{verdict}_limit")
             lines.append(f"{verdict.upper()}  {label} {row.value:.3g}{unit} (limit {limit:g}){where}")
     return lines
