@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 export MYONORM_HOME ?= $(CURDIR)/data
 
-.PHONY: demo test lint update dashboard dagster bench train-phantom
+.PHONY: demo test lint update annotate dashboard dagster bench train-phantom
 
 .venv/ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -24,6 +24,9 @@ lint: .venv/ready
 update: .venv/ready
 	$(BIN)/python -m dagster_project.update "$(RELEASE)"
 
+annotate: .venv/ready
+	$(BIN)/python -m dagster_project.annotate $(N) --seed $(SEED) $(if $(STUDY),--study "$(STUDY)") $(if $(STRATIFIED),--stratified)
+
 dashboard: .venv/ready
 	$(BIN)/streamlit run dashboard/app.py
 
@@ -31,9 +34,10 @@ dagster: .venv/ready
 	mkdir -p "$(MYONORM_HOME)/dagster" && cp dagster.yaml "$(MYONORM_HOME)/dagster/"
 	DAGSTER_HOME="$$(realpath "$(MYONORM_HOME)/dagster")" $(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1
 
-# Long; continues from its last checkpoint.
+# Long; continues from its last checkpoint. PROFILE=phantom-base trains what the phantom model starts from.
+PROFILE ?= phantom
 train-phantom: .venv/ready
-	$(BIN)/python -m models.segmentation.training "$(MYONORM_HOME)/training" models/segmentation/nnunet/phantom-v1
+	$(BIN)/python -m models.segmentation.training $(PROFILE) "$(MYONORM_HOME)/training/$(PROFILE)" "$(MYONORM_HOME)/models/$(PROFILE)-retrained"
 
 # One figure, or all: each prints a line of JSON, measured beside its peer. Wants an idle machine.
 bench: .venv/ready

@@ -29,7 +29,7 @@ from models.imaging.delivery import write_composed_zip
 from models.imaging.dixon import CONTRASTS
 from models.imaging.intake import plan_intake, read_case
 from models.imaging.layout import Case
-from models.imaging.nifti import read_volume, write_volume
+from models.imaging.nifti import read_volume, write_contrasts
 from models.imaging.phantom import NAKO_GRID, REDUCED_GRID, Grid, draw_person, render
 
 ROUNDS = 5
@@ -43,8 +43,7 @@ def convert(case: Case, out: Path) -> tuple[float, float]:
     """
     began = time.process_time()
     delivery = read_case(case)
-    for contrast in CONTRASTS:
-        write_volume(out / f"{contrast}.nii.gz", delivery.dixon.volumes[contrast], delivery.dixon.affine, {})
+    write_contrasts(out, delivery.dixon, {contrast: {} for contrast in CONTRASTS})
     status = Path("/proc/self/status").read_text()
     return time.process_time() - began, int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) * 1024 / 1e6
 

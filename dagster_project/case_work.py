@@ -7,6 +7,7 @@ import json
 import time
 from dataclasses import asdict, dataclass
 from functools import lru_cache
+from importlib.metadata import version
 from pathlib import Path
 
 import nibabel as nib
@@ -23,11 +24,13 @@ from models.imaging.nifti import (
     read_image_sha256,
     read_volume,
     sidecar_path,
+    write_contrasts,
     write_file,
     write_volume,
 )
 from models.measurement import morphometry, overlay, quality
-from models.segmentation.inference import Segmenter, choose_device, open_model
+from models.segmentation.geometry import check_geometry
+from models.segmentation.inference import TILE_STEP, Model, Segmenter, choose_device, choose_precision, open_model
 from models.statistics import normative
 
 
@@ -45,7 +48,7 @@ class DeliveredCase:
 
 @dataclass(frozen=True)
 class ImageCase:
-    """A participant and visit whose images lie under MYONORM_HOME, and the model to use."""
+    """A participant and visit whose images lie under MYONORM_HOME, and the model to use and how."""
 
     home: Path
     study: str
@@ -55,6 +58,9 @@ class ImageCase:
     attempts: int
     model: str
     device: str
+    precision: str = "float32"
+    is_low_memory: bool = False
+    threads: int = 1
 
     @property
     def folder(self) -> Path:
@@ -83,19 +89,26 @@ def take_in(case: DeliveredCase) -> pd.DataFrame:
         raise Excluded("superseded", "A release registered later delivers this participant and visit.")
     folder = derivative_folder(case.study, participant_id, delivery.visit)
     (case.home / folder).mkdir(parents=True, exist_ok=True)
-    rows = []
-    for contrast in CONTRASTS:
-        path = folder / f"{contrast}.nii.gz"
-        facts = asdict(delivery.facts[contrast])
-        provenance = {"study": case.study, "release": case.release, "contrast": contrast, **facts}
-        volume = delivery.dixon.volumes[contrast]
-        sha256 = write_volume(case.home / path, volume, delivery.dixon.affine, provenance)
-        rows.append({"contrast": contrast, "image_sha256": sha256, "nifti_path": str(path), **facts})
+    facts = {contrast: asdict(delivery.facts[contrast]) for contrast in CONTRASTS}
+    provenance = {
+        contrast: {"study": case.study, "release": case.release, "contrast": contrast, **facts[contrast]}
+        for contrast in CONTRASTS
+    }
+    hashes = write_contrasts(case.home / folder, delivery.dixon, provenance)
+    rows = [
+        {
+            "contrast": contrast,
+            "image_sha256": hashes[contrast],
+            "nifti_path": str(folder / f"{contrast}.nii.gz"),
+            **facts[contrast],
+        }
+        for contrast in CONTRASTS
+    ]
     affine = delivery.dixon.affine
     return pd.DataFrame(rows).assign(
         participant_id=participant_id,
         visit=delivery.visit,
-        shape=[list(volume.shape)] * len(rows),
+        shape=[list(delivery.dixon.volumes[CONTRASTS[0]].shape)] * len(rows),
         spacing=[[float(step) for step in np.linalg.norm(affine[:3, :3], axis=0)]] * len(rows),
         orientation="".join(nib.aff2axcodes(affine)),
     )
@@ -126,29 +139,51 @@ def segment(case: ImageCase) -> StoredMask:
     ------
     CorruptVolume
         If a stored volume is not what was written.
+    GeometryRefused
+        If the model was not made for the images' grid.
+    MemoryError
+        If the case does not fit into memory.
     """
     started = time.monotonic()
-    segmenter, model_version, device = _load_segmenter(case.model, case.device)
+    model, segmenter, device = _load_segmenter(
+        case.model, case.device, case.precision, case.is_low_memory, case.threads
+    )
     dixon = _read_dixon(case)
+    check_geometry(dixon.volumes["in"].shape, dixon.affine, model.geometry)
     labels = segmenter.segment(dixon)
-    path = case.folder / f"{model_version}_dseg.nii.gz"
+    path = case.folder / f"{model.model_version}_dseg.nii.gz"
     provenance = {
         "study": case.study,
-        "model_version": model_version,
-        "device": device,
+        "model_version": model.model_version,
+        "model_sha256": model.manifest_sha256,
         "source_sha256": case.image_sha256,
+        "device": device,
+        "precision": case.precision,
+        "options": {"tile_step": TILE_STEP, "mirroring": False, "low_memory": case.is_low_memory},
+        "versions": {package: version(package) for package in ("torch", "nnunetv2", "numpy", "scipy")},
+        "seconds": round(time.monotonic() - started, 3),
     }
     sha256 = write_volume(case.home / path, labels, dixon.affine, provenance)
     return StoredMask(str(path), sha256, time.monotonic() - started, device)
 
 
-@lru_cache(maxsize=1)
-def _load_segmenter(model_name: str, wanted_device: str) -> tuple[Segmenter, str, str]:
+def probe_precision(case: ImageCase) -> str:
+    """The quickest number format of the network that gives float32's labels on the case."""
     import torch
 
-    torch.set_num_threads(1)
+    torch.set_num_threads(case.threads)
+    return choose_precision(open_model(case.model), choose_device(case.device), _read_dixon(case))
+
+
+@lru_cache(maxsize=1)
+def _load_segmenter(
+    model_name: str, wanted_device: str, precision: str, is_low_memory: bool, threads: int
+) -> tuple[Model, Segmenter, str]:
+    import torch
+
+    torch.set_num_threads(threads)
     model, device = open_model(model_name), choose_device(wanted_device)
-    return Segmenter(model, device), model.model_version, device
+    return model, Segmenter(model, device, precision, is_low_memory), device
 
 
 def measure(case: ImageCase) -> morphometry.Morphometry:

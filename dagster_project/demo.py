@@ -10,7 +10,14 @@ import duckdb
 
 from dagster_project.settings import load_settings
 from dagster_project.update import RunFailed, update
-from models.imaging.demo import DEMO_2_WITHDRAWN, draw_demo_1, draw_demo_2, expected_truth, write_release
+from models.imaging.demo import (
+    DEMO_1_ANNOTATED,
+    DEMO_2_WITHDRAWN,
+    draw_demo_1,
+    draw_demo_2,
+    expected_truth,
+    write_release,
+)
 from models.statistics.synthetic import simulate_cohort, simulate_profiles
 from models.statistics.synthetic import write_release as write_cohort_release
 
@@ -27,7 +34,7 @@ def write_demo(folder: Path) -> None:
     """Write the three synthetic releases where they are absent."""
     folder.mkdir(parents=True, exist_ok=True)
     writers = {
-        "demo-1": lambda path: write_release(path, draw_demo_1()),
+        "demo-1": lambda path: write_release(path, draw_demo_1(), annotated=DEMO_1_ANNOTATED),
         "demo-2": lambda path: write_release(path, draw_demo_2(), DEMO_2_WITHDRAWN),
         "demo-cohort": _write_demo_cohort,
     }
@@ -48,7 +55,8 @@ def summarise(snapshot: Path) -> str:
         duckdb.connect(str(snapshot / "research.duckdb"), read_only=True) as research,
         duckdb.connect(str(snapshot / "normative.duckdb"), read_only=True) as normative,
     ):
-        parts = [_list_intake(research), _compare_truth(research), _list_means(normative), _list_percentiles(normative)]
+        parts = [_list_intake(research), _compare_truth(research), _list_scores(research), _list_agreement(research)]
+        parts += [_list_means(normative), _list_percentiles(normative)]
     return "\n\n".join(parts)
 
 
@@ -92,6 +100,42 @@ def _compare_pair(values: list[float | None], truth: list[float], width: int, di
     known = [100 * (value / true - 1) for value, true in zip(values, truth, strict=True) if value is not None]
     worst = max(known, key=abs, default=None)
     return f"{' / '.join(texts):>{width}s}  {'      -' if worst is None else f'{worst:+6.1f} %':>11s}"
+
+
+def _list_scores(research: duckdb.DuckDBPyConnection) -> str:
+    lines = ["Segmentation against annotated masks (synthetic), mean ± SD"]
+    lines.append("  label               Dice             surface Dice, 3 mm   HD95, mm")
+    for comparison, compartment, side, n, *cells in research.execute(
+        """
+        PIVOT (
+            SELECT comparison, compartment, side, n, metric, format('{:.3f} ± {:.3f}', mean, sd) AS cell
+            FROM stats.segmentation_score
+            WHERE sex IS NULL AND size_third IS NULL
+        )
+        ON metric IN ('dice', 'surface_dice_3mm', 'hd95_mm') USING any_value(cell)
+        ORDER BY comparison, compartment DESC, side
+        """
+    ).fetchall():
+        who = "model" if comparison == "automatic" else comparison.replace("_", "-")
+        lines.append(f"  {compartment:8s}{side:6s}  {'    '.join(cells)}   {who}, n = {n}")
+    return "\n".join(lines)
+
+
+def _list_agreement(research: duckdb.DuckDBPyConnection) -> str:
+    lines = ["Automatic minus manual (synthetic): bias and limits of agreement, each with its 95 % interval"]
+    for label, unit, n, *values in research.execute(
+        """
+        SELECT
+            label, unit, n, bias, bias_low, bias_high,
+            limit_low, limit_low_low, limit_low_high, limit_high, limit_high_low, limit_high_high
+        FROM stats.agreement JOIN ref.measure USING (measure, unit)
+        WHERE measure IN ('csa_psoas_total_cm2', 'volume_gluteus_total_l')
+        ORDER BY measure
+        """
+    ).fetchall():
+        cells = "   ".join("{:+.2f} ({:+.2f} to {:+.2f})".format(*values[i : i + 3]) for i in (0, 3, 6))
+        lines.append(f"  {label:28s} {cells} {unit}, n = {n}")
+    return "\n".join(lines)
 
 
 def _list_means(normative: duckdb.DuckDBPyConnection) -> str:

@@ -14,9 +14,9 @@ from models.imaging.demo import SERIES
 
 _SIX_DIGITS = re.compile(r"[0-9]{6}")
 _KNOWN_PART = re.compile(
-    rf"imaging|{SERIES}|3D_GRE_TRA_(in|opp|F|W)|(participants|measurements|measures|withdrawals)\.(csv|parquet)|profiles\.parquet"
+    rf"imaging|annotations|{SERIES}|3D_GRE_TRA_(in|opp|F|W)|(participants|measurements|measures|withdrawals|annotations)\.(csv|parquet)|profiles\.parquet"
 )
-_PSEUDONYM_PART = re.compile(r"[0-9]{6}(_[A-Za-z0-9]{1,16}){0,3}(\.zip|\.nii|\.nii\.gz)?")
+_PSEUDONYM_PART = re.compile(r"[0-9]{6}(_[A-Za-z0-9]{1,16}){0,3}(-[1-9][0-9]?)?(\.zip|\.nii|\.nii\.gz)?")
 
 
 @dataclass(frozen=True)

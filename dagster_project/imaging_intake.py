@@ -80,7 +80,7 @@ class ImagingDoor:
             for case in pending
         ]
         frames = []
-        outcomes = engine.run(take_in, cases, self._settings.workers, DEADLINE_S, MEMORY_BYTES, engine.ALLOCATOR)
+        outcomes = engine.open_engine(self._settings).run(take_in, cases, DEADLINE_S, MEMORY_BYTES, engine.ALLOCATOR)
         for done, outcome in enumerate(outcomes, start=1):
             frames.append(self._record(outcome))
             report(f"{self._release.name}: {done} of {len(cases)} deliveries, {outcome.code or 'taken in'}")

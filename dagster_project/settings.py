@@ -1,5 +1,6 @@
 """Every setting, typed, from the environment (MYONORM_*), in one place."""
 
+import json
 import os
 import secrets
 from functools import lru_cache
@@ -15,7 +16,9 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="MYONORM_", frozen=True)
 
     home: Path = Path("data")
-    workers: int = Field(default_factory=lambda: len(os.sched_getaffinity(0)), ge=1)
+    engine: str = Field("local", pattern="^(local|ray)$")
+    ray_address: str = "auto"
+    workers: int | None = Field(None, ge=1)
     device: str = Field("auto", pattern="^(auto|cpu|cuda)$")
     min_cell: int = Field(10, ge=1)
     model: str = "phantom-v1"
@@ -23,6 +26,16 @@ class Settings(BaseSettings):
     hash_pseudonyms: bool = False
     correct_swaps: bool = False
     destroy_snapshots: bool = False
+
+    @property
+    def local_workers(self) -> int:
+        """Processes of the local engine: MYONORM_WORKERS, else one a core."""
+        return self.workers or len(os.sched_getaffinity(0))
+
+    @property
+    def threads(self) -> int:
+        """Threads of one local worker, so that all together use every core."""
+        return 1 if self.engine == "ray" else max(1, len(os.sched_getaffinity(0)) // self.local_workers)
 
     @property
     def releases(self) -> Path:
@@ -49,6 +62,11 @@ class Settings(BaseSettings):
         """Published snapshots."""
         return self.home / "snapshots"
 
+    def read_promotions(self) -> list[dict]:
+        """Promotions of models, the oldest first: model, model_version, promoted_at, despite_scores, scores."""
+        path = self.home / "promotions.jsonl"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+
     def resolve_secret_key(self) -> bytes:
         """The key of keyed hashes: MYONORM_SECRET_KEY, else MYONORM_HOME/secret.key, made once where absent."""
         if self.secret_key:
@@ -65,6 +83,10 @@ class Settings(BaseSettings):
 
 @lru_cache
 def load_settings() -> Settings:
-    """The settings of this process, with an absolute MYONORM_HOME."""
+    """The settings of this process, with an absolute MYONORM_HOME; without MYONORM_MODEL the model promoted last."""
     settings = Settings()
-    return settings.model_copy(update={"home": settings.home.absolute()})
+    settings = settings.model_copy(update={"home": settings.home.absolute()})
+    promotions = settings.read_promotions()
+    if promotions and "model" not in settings.model_fields_set:
+        return settings.model_copy(update={"model": promotions[-1]["model"]})
+    return settings

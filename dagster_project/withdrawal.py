@@ -100,6 +100,7 @@ def forget(
     for stored_id in stored_ids.values():
         shutil.rmtree(settings.home / derivative_folder(identity.study, stored_id), ignore_errors=True)
         _forget_verdicts(settings.home / "reviews", stored_id)
+        _forget_in_work_packages(settings.home, stored_id)
     tombstones.to_csv(settings.withdrawals / f"{release}.csv", index=False)
 
 
@@ -136,6 +137,14 @@ def _is_anyone_known(connection: duckdb.DuckDBPyConnection, study: str, stored_i
         for table in compile_catalog().tables.values()
         if _whose(table)
     )
+
+
+def _forget_in_work_packages(home: Path, stored_id: str) -> None:
+    for folder in home.glob(f"work_packages/*/{stored_id}_*"):
+        shutil.rmtree(folder)
+        sheet = folder.parent / "annotations.csv"
+        lines = sheet.read_text(encoding="utf-8").splitlines() if sheet.is_file() else []
+        sheet.write_text("\n".join([line for line in lines if not line.startswith(f"{stored_id},")] + [""]))
 
 
 def _forget_rows(connection: duckdb.DuckDBPyConnection, table: Table, study: str, stored_ids: list[str]) -> None:

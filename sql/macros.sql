@@ -9,13 +9,16 @@ WITH image AS (
     FROM raw.current_dixon_series
     GROUP BY ALL
 )
-SELECT image.*, if(ledger.image_sha256 = image.image_sha256, ledger.attempts, 0) AS attempts
+SELECT
+    image.*,
+    if(ledger.image_sha256 = image.image_sha256, ledger.attempts, 0) AS attempts,
+    coalesce(ledger.image_sha256 = image.image_sha256 AND ledger.code = 'out_of_memory', false) AS is_low_memory
 FROM image
 LEFT JOIN imaging.segmentation AS ledger
     ON (ledger.study, ledger.participant_id, ledger.visit, ledger.model_version)
         = (image.study, image.participant_id, image.visit, wanted_model)
 WHERE ledger.image_sha256 IS DISTINCT FROM image.image_sha256
-    OR (ledger.code IN ('deadline', 'worker_died', 'out_of_memory') AND ledger.attempts < 3);
+    OR (ledger.code IN ('deadline', 'worker_died', 'out_of_memory', 'corrupt_volume') AND ledger.attempts < 3);
 
 -- z-score of a value for given L, M, S (Cole and Green 1992).
 CREATE OR REPLACE MACRO lms_z(value, l, m, s) AS

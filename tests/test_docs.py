@@ -7,13 +7,16 @@ import pytest
 
 from dagster_project.imaging_intake import MESSAGES
 from models.imaging.refusal import REFUSALS
+from models.segmentation.annotation import ANNOTATION_ISSUES
 from models.statistics.participants import ISSUES
 
 OPERATIONS = (Path(__file__).parents[1] / "docs" / "operations.md").read_text(encoding="utf-8")
 LISTED = re.findall(r"^\| `(\w+)` \| (.+) \|$", OPERATIONS, flags=re.MULTILINE)
 
 
-@pytest.mark.parametrize("codes", [REFUSALS, MESSAGES, ISSUES], ids=["images", "left out", "tables"])
+@pytest.mark.parametrize(
+    "codes", [REFUSALS, MESSAGES, ISSUES, ANNOTATION_ISSUES], ids=["images", "left out", "tables", "annotations"]
+)
 def test_every_code_is_listed_in_order_with_its_sentence(codes):
     start = [code for code, _ in LISTED].index(next(iter(codes)))
     assert LISTED[start : start + len(codes)] == list(codes.items())

@@ -12,7 +12,7 @@ FORBIDDEN = {
     "dagster_project": {"dashboard", "streamlit"},
 }
 HEAVY = {"torch", "nnunetv2"}
-ONLY_LOADED_BY_NNUNET = ROOT / "models" / "segmentation" / "trainer" / "nnUNetTrainerPhantom.py"
+ONLY_LOADED_BY_NNUNET = ROOT / "models" / "segmentation" / "trainer" / "nnUNetTrainerMyonorm.py"
 
 
 def _imports(nodes) -> set[str]:

@@ -1,7 +1,7 @@
 """Intake: every door of a release into the raw tables, the images into derivatives.
 
-What belongs here: the asset and the order of the doors. The doors themselves are `cohort_intake.py` and
-`imaging_intake.py`. A release may be taken in again: its rows are replaced, unchanged images are not opened.
+What belongs here: the asset and the order of the doors. The doors themselves are `cohort_intake.py`,
+`imaging_intake.py` and `annotation_intake.py`. A release may be taken in again: its rows are replaced, unchanged images are not opened.
 """
 
 from datetime import UTC, datetime
@@ -11,6 +11,7 @@ import duckdb
 import pandas as pd
 
 from dagster_project import engine
+from dagster_project.annotation_intake import AnnotationDoor
 from dagster_project.asset_specs import describe_table
 from dagster_project.case_work import verify_volume
 from dagster_project.cohort_intake import read_withdrawn_ids, record_profile_issues, take_in_tables
@@ -29,6 +30,7 @@ RAW_TABLES = (
     "withdrawal",
     "imaging_delivery",
     "dixon_series",
+    "annotation",
     "intake_issue",
 )
 VERIFICATION_DEADLINE_S = 600
@@ -53,6 +55,7 @@ def intake(context: dg.AssetExecutionContext, warehouse: Warehouse):
         record_profile_issues(connection, release, issues)
         door = ImagingDoor(connection, settings, release, identity, withdrawn, issues)
         unchanged = door.take_in(context.log.info)
+        AnnotationDoor(connection, settings, release, identity, withdrawn, issues).take_in(context.log.info)
         with transaction(connection):
             connection.execute(
                 "DELETE FROM raw.intake_issue WHERE release = ? AND path NOT IN (SELECT unnest(?::VARCHAR[]))",
@@ -97,8 +100,9 @@ def find_damaged_derivatives(warehouse: Warehouse) -> dg.AssetCheckResult:
         paths = connection.execute(
             "SELECT nifti_path FROM raw.current_dixon_series"
             " UNION ALL SELECT mask_path FROM imaging.segmentation WHERE mask_path IS NOT NULL"
+            " UNION ALL SELECT annotation_path FROM raw.annotation"
         ).fetchall()
     files = [settings.home / path for (path,) in paths]
-    outcomes = engine.run(verify_volume, files, settings.workers, VERIFICATION_DEADLINE_S)
+    outcomes = engine.open_engine(settings).run(verify_volume, files, VERIFICATION_DEADLINE_S)
     n_damaged = sum(outcome.code is not None for outcome in outcomes)
     return dg.AssetCheckResult(passed=n_damaged == 0, metadata={"files": len(files), "damaged": n_damaged})

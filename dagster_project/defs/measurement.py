@@ -47,7 +47,8 @@ def measurement(context: dg.AssetExecutionContext, warehouse: Warehouse):
             ]
             for _, row in masks.iterrows()
         }
-        for done, outcome in enumerate(engine.run(measure, cases, settings.workers, MEASUREMENT_DEADLINE_S), start=1):
+        outcomes = engine.open_engine(settings).run(measure, cases, MEASUREMENT_DEADLINE_S)
+        for done, outcome in enumerate(outcomes, start=1):
             store(connection, outcome, cases[outcome.case], release.name)
             context.log.info(f"{release.name}: {done} of {len(cases)} masks, {outcome.code or 'measured'}")
         connection.execute("CHECKPOINT")

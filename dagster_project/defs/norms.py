@@ -32,7 +32,8 @@ def norms(context: dg.AssetExecutionContext, warehouse: Warehouse):
             for covariates in ("age", "age,bmi")
         ]
         frames: dict[str, list[pd.DataFrame]] = {table: [] for table in TABLES}
-        for done, outcome in enumerate(engine.run(fit_norms, cases, load_settings().workers, FIT_DEADLINE_S), start=1):
+        outcomes = engine.open_engine(load_settings()).run(fit_norms, cases, FIT_DEADLINE_S)
+        for done, outcome in enumerate(outcomes, start=1):
             _collect(outcome, frames)
             context.log.info(f"{done} of {len(cases)} centile models, {outcome.code or 'fitted'}")
         with transaction(connection):

@@ -1,5 +1,6 @@
 """The published snapshot, and the tables of meta that say what it was made of."""
 
+import json
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -27,9 +28,7 @@ PUBLISHED = [
     for table in compile_catalog().tables.values()
     if table.schema in ("ref", "marts", "stats", "norms") or (table.schema == "raw" and table.query)
 ]
-# Tables that later work fills have no asset yet.
-WITHOUT_ASSET = {"stats.segmentation_score", "stats.agreement"}
-UPSTREAM = [key for key in PUBLISHED if ".".join(key) not in WITHOUT_ASSET.union(MEMORY_TABLES)]
+UPSTREAM = [key for key in PUBLISHED if ".".join(key) not in MEMORY_TABLES]
 
 
 @dg.multi_asset(
@@ -106,11 +105,9 @@ def _record(connection: duckdb.DuckDBPyConnection, stamp: str, now: datetime) ->
             "configuration": model.configuration,
             "n_folds": len(model.fold_files),
         }
-        insert(
-            connection,
-            "meta.model",
-            pd.DataFrame([row | {"manifest_sha256": model.manifest_sha256, "card": model.card}]),
-        )
+        row |= {"manifest_sha256": model.manifest_sha256, "card": model.card, "is_current": True}
+        connection.execute("UPDATE meta.model SET is_current = false")
+        insert(connection, "meta.model", pd.DataFrame([row | _describe_promotion(model.model_version, settings)]))
         log = connection.execute("SELECT release, study, fingerprint FROM raw.release ORDER BY registration").df()
         log = log.assign(
             snapshot=stamp,
@@ -121,3 +118,14 @@ def _record(connection: duckdb.DuckDBPyConnection, stamp: str, now: datetime) ->
         insert(connection, "meta.release_log", log)
         connection.execute("TRUNCATE meta.data_dictionary")
         insert(connection, "meta.data_dictionary", describe_columns(connection))
+
+
+def _describe_promotion(model_version: str, settings: Settings) -> dict:
+    """When and on what scores the model was promoted last; scores of few cases stay in promotions.jsonl."""
+    lines = [line for line in settings.read_promotions() if line["model_version"] == model_version]
+    if not lines:
+        return {"promoted_at": None, "scores": None}
+    scores = lines[-1]["scores"]
+    is_shown = bool(scores) and all(row["n"] >= settings.min_cell for row in scores)
+    promoted_at = datetime.fromisoformat(lines[-1]["promoted_at"]).replace(tzinfo=None)
+    return {"promoted_at": promoted_at, "scores": json.dumps(scores) if is_shown else None}

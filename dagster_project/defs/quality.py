@@ -47,11 +47,10 @@ def quality(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.Mater
     with warehouse.connect() as connection:
         cases = list_cases(connection, settings, context.partition_key)
         n_corrected = 0
-        for done, outcome in enumerate(
-            engine.run(inspect, [case for case, _ in cases], settings.workers, DEADLINE_S), start=1
-        ):
-            mask_sha256 = next(sha256 for case, sha256 in cases if case is outcome.case)
-            n_corrected += record(connection, outcome, mask_sha256, context.partition_key)
+        hashes = {case.image: mask_sha256 for case, mask_sha256 in cases}
+        outcomes = engine.open_engine(settings).run(inspect, [case for case, _ in cases], DEADLINE_S)
+        for done, outcome in enumerate(outcomes, start=1):
+            n_corrected += record(connection, outcome, hashes[outcome.case.image], context.partition_key)
             context.log.info(f"{context.partition_key}: {done} of {len(cases)} cases, {outcome.code or 'judged'}")
         connection.execute("CHECKPOINT")
         n_rows = count_rows(connection, "imaging.quality")

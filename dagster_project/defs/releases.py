@@ -84,7 +84,7 @@ release_update = dg.define_asset_job(
 )
 cohort_update = dg.define_asset_job(
     "cohort_update",
-    selection=dg.AssetSelection.all() - _per_release,
+    selection=dg.AssetSelection.all() - _per_release - dg.AssetSelection.groups("training"),
     description="Marts, statistics, norms and a published snapshot of everything taken in.",
 )
 

@@ -1,18 +1,39 @@
 """The cohort's segmentation: a release's new or changed images through the model, into masks and the ledger."""
 
+from collections.abc import Iterator
+from dataclasses import replace
+
 import dagster as dg
 import duckdb
 import pandas as pd
 
 from dagster_project import engine
 from dagster_project.asset_specs import describe_table
-from dagster_project.case_work import ImageCase, segment
+from dagster_project.case_work import ImageCase, probe_precision, segment
 from dagster_project.defs.releases import releases
+from dagster_project.run_summary import summarise_seconds
 from dagster_project.settings import Settings, load_settings
 from dagster_project.warehouse import Warehouse, count_rows, insert, transaction
 from models.segmentation.inference import open_model
 
 SEGMENTATION_DEADLINE_S = 1800
+MAX_ATTEMPTS = 3
+TRIED_AT_ONCE = ("out_of_memory", "worker_died")
+MAX_FAILURE_PCT = 5.0
+N_PROBES = 3
+
+KEY = dg.AssetKey(["imaging", "segmentation"])
+COMPLETE = dg.AssetCheckSpec(
+    "complete",
+    asset=KEY,
+    blocking=True,
+    description="Every participant and visit of the release that has images has a row in the ledger.",
+)
+FAILURE_RATE = dg.AssetCheckSpec(
+    "failure_rate",
+    asset=KEY,
+    description=f"At most {MAX_FAILURE_PCT:.0f} % of the release's cases failed. Warns; the rest is published.",
+)
 
 
 @dg.asset(
@@ -20,22 +41,30 @@ SEGMENTATION_DEADLINE_S = 1800
     partitions_def=releases,
     group_name="imaging",
     deps=[["raw", "dixon_series"]],
+    check_specs=[COMPLETE, FAILURE_RATE],
 )
 def segmentation(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.MaterializeResult:
     settings = load_settings()
-    model = open_model(settings.model)
+    model_version, release = open_model(settings.model).model_version, context.partition_key
+    workers = engine.open_engine(settings)
     with warehouse.connect() as connection:
-        cases = list_cases(connection, settings, model.model_version, context.partition_key)
-        n_failed = 0
-        for done, outcome in enumerate(engine.run(segment, cases, settings.workers, SEGMENTATION_DEADLINE_S), start=1):
-            record(connection, outcome, model.model_version)
-            n_failed += outcome.code is not None
-            context.log.info(f"{context.partition_key}: {done} of {len(cases)} cases, {outcome.code or 'segmented'}")
+        cases = list_cases(connection, settings, model_version, release)
+        precision = choose_precision(connection, workers, model_version, cases)
+        done = []
+        for outcome in segment_all(workers, [replace(case, precision=precision) for case in cases]):
+            record(connection, outcome, model_version)
+            done.append(outcome)
+            message = f"{release}: {len(done)} of {len(cases)} cases, {outcome.code or 'segmented'}"
+            context.log_event(dg.AssetObservation(KEY, description=message, partition=release))
         connection.execute("CHECKPOINT")
-        n_rows = count_rows(connection, "imaging.segmentation")
-    return dg.MaterializeResult(
-        metadata={"segmented": len(cases) - n_failed, "failed": n_failed, "dagster/row_count": n_rows}
-    )
+        return dg.MaterializeResult(
+            metadata={
+                "precision": precision,
+                "dagster/row_count": count_rows(connection, "imaging.segmentation"),
+                **summarise_seconds(done),
+            },
+            check_results=check_release(connection, model_version, release),
+        )
 
 
 def list_cases(
@@ -43,10 +72,52 @@ def list_cases(
 ) -> list[ImageCase]:
     """The release's cases that are new or changed for the model, or may be tried again."""
     rows = connection.execute(
-        "SELECT study, participant_id, visit, image_sha256, attempts FROM segmentation_worklist($model) WHERE release = $release ORDER BY ALL",
+        "SELECT study, participant_id, visit, image_sha256, attempts, is_low_memory FROM segmentation_worklist($model)"
+        " WHERE release = $release ORDER BY ALL",
         {"model": model_version, "release": release},
     ).fetchall()
-    return [ImageCase(settings.home, *row, settings.model, settings.device) for row in rows]
+    return [
+        ImageCase(
+            settings.home, *row, settings.model, settings.device, is_low_memory=is_low_memory, threads=settings.threads
+        )
+        for *row, is_low_memory in rows
+    ]
+
+
+def choose_precision(
+    connection: duckdb.DuckDBPyConnection, workers: engine.Engine, model_version: str, cases: list[ImageCase]
+) -> str:
+    """Number format of the network: that of the model's earlier masks, so that they stay comparable; else what a probe finds.
+
+    The probe runs on the first case that can be read; without one it is float32.
+    """
+    known = connection.execute(
+        "SELECT precision FROM imaging.segmentation WHERE model_version = ? AND status = 'done' LIMIT 1",
+        [model_version],
+    ).fetchone()
+    if known:
+        return known[0]
+    for case in cases[:N_PROBES]:
+        (outcome,) = workers.run(probe_precision, [case], SEGMENTATION_DEADLINE_S)
+        if outcome.code is None:
+            return outcome.result
+    return "float32"
+
+
+def segment_all(workers: engine.Engine, cases: list[ImageCase]) -> Iterator[engine.Outcome]:
+    """Outcome of every attempt: one a case, and one more at the end for what ran out of memory or lost its process.
+
+    What ran out of memory is tried again in the low-memory mode. Later attempts, three in all, are the next runs'.
+    """
+    again = []
+    for outcome in workers.run(segment, cases, SEGMENTATION_DEADLINE_S):
+        case = outcome.case
+        if outcome.code in TRIED_AT_ONCE and case.attempts + 1 < MAX_ATTEMPTS:
+            is_low_memory = case.is_low_memory or outcome.code == "out_of_memory"
+            again.append(replace(case, attempts=case.attempts + 1, is_low_memory=is_low_memory))
+        yield outcome
+    if again:
+        yield from workers.run(segment, again, SEGMENTATION_DEADLINE_S)
 
 
 def record(connection: duckdb.DuckDBPyConnection, outcome: engine.Outcome, model_version: str) -> None:
@@ -66,6 +137,8 @@ def record(connection: duckdb.DuckDBPyConnection, outcome: engine.Outcome, model
         "mask_sha256": mask and mask.mask_sha256,
         "seconds": mask and mask.seconds,
         "device": mask and mask.device,
+        "precision": case.precision if mask else None,
+        "is_low_memory": case.is_low_memory,
     }
     with transaction(connection):
         connection.execute(
@@ -73,3 +146,31 @@ def record(connection: duckdb.DuckDBPyConnection, outcome: engine.Outcome, model
             [case.study, case.participant_id, case.visit, model_version],
         )
         insert(connection, "imaging.segmentation", pd.DataFrame([row]))
+
+
+def check_release(connection: duckdb.DuckDBPyConnection, model_version: str, release: str) -> list[dg.AssetCheckResult]:
+    """`complete` and `failure_rate` of a release."""
+    n_cases, n_known, n_failed = connection.execute(
+        """
+        SELECT count(*), count(ledger.status), count(*) FILTER (ledger.status = 'failed')
+        FROM (SELECT DISTINCT study, participant_id, visit FROM raw.current_dixon_series WHERE release = $release) AS image
+        LEFT JOIN imaging.segmentation AS ledger
+            ON (ledger.study, ledger.participant_id, ledger.visit, ledger.model_version)
+                = (image.study, image.participant_id, image.visit, $model)
+        """,
+        {"model": model_version, "release": release},
+    ).fetchone()
+    failed_pct = 100 * n_failed / max(n_cases, 1)
+    return [
+        dg.AssetCheckResult(
+            check_name=COMPLETE.name,
+            passed=n_known == n_cases,
+            metadata={"cases": n_cases, "without a row": n_cases - n_known},
+        ),
+        dg.AssetCheckResult(
+            check_name=FAILURE_RATE.name,
+            passed=failed_pct <= MAX_FAILURE_PCT,
+            severity=dg.AssetCheckSeverity.WARN,
+            metadata={"failed": n_failed, "failed_pct": failed_pct, "limit_pct": MAX_FAILURE_PCT},
+        ),
+    ]

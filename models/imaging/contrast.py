@@ -6,6 +6,7 @@ belong here: the file format (``instance``) and geometry (``stack``). Words are 
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 from pydicom.uid import (
     EnhancedMRColorImageStorage,
@@ -135,7 +136,7 @@ def group_by_contrast(instances: Sequence[tuple[Instance, str | None]]) -> dict[
     groups: dict[str, list[Instance]] = {contrast: [] for contrast in CONTRASTS}
     unnamed: dict[float | None, list[Instance]] = {}
     for instance, stated in instances:
-        contrast = _named_contrast(instance, stated)
+        contrast = _named_contrast(instance.siemens_contrast, instance.image_type, instance.series_description, stated)
         group = groups[contrast] if contrast else unnamed.setdefault(echo_time(instance), [])
         group.append(instance)
     if unnamed:
@@ -159,11 +160,14 @@ def _assign_by_echo_time(groups: dict[str, list[Instance]], unnamed: dict[float 
     groups["in"] += unnamed[max(unnamed)]
 
 
-def _named_contrast(instance: Instance, stated: str | None) -> str | None:
+@lru_cache(maxsize=256)
+def _named_contrast(
+    siemens_contrast: str, image_type: tuple[str, ...], series_description: str, stated: str | None
+) -> str | None:
     """Return the one contrast that Siemens' private tag, image type, series description and folder agree on."""
-    named = {contrast for word, contrast in _SIEMENS_WORDS.items() if word in instance.siemens_contrast}
-    named |= {CONTRAST_WORDS[word.lower()] for word in instance.image_type if word.lower() in CONTRAST_WORDS}
-    description = instance.series_description.lower()
+    named = {contrast for word, contrast in _SIEMENS_WORDS.items() if word in siemens_contrast}
+    named |= {CONTRAST_WORDS[word.lower()] for word in image_type if word.lower() in CONTRAST_WORDS}
+    description = series_description.lower()
     for prefix in _SERIES_PREFIXES:
         named |= {contrast for word, contrast in CONTRAST_WORDS.items() if description == prefix + word}
     if stated:

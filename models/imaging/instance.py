@@ -275,17 +275,32 @@ def _read_elements(data: bytes, position: int, is_explicit: bool) -> tuple[dict[
 
 def _read_header(data: bytes, position: int, is_explicit: bool) -> tuple[int, int, int, bool]:
     """Return tag, start of the value, its length, and whether the length has 32 bits."""
-    if position + 8 > len(data):
+    tag, header_bytes, length, is_long = _split_header(data[position : position + 8], is_explicit)
+    start = position + header_bytes
+    if header_bytes == 12:
+        if start > len(data):
+            raise Refusal("unreadable_dicom")
+        length = int.from_bytes(data[start - 4 : start], "little")
+    return tag, start, length, is_long
+
+
+@lru_cache(maxsize=4096)
+def _split_header(header: bytes, is_explicit: bool) -> tuple[int, int, int, bool]:
+    """Return tag, length of the whole header (8 or 12), length of the value where 8, whether that has 32 bits.
+
+    The files of a delivery share nearly all their headers: most calls are answered from the cache.
+    """
+    if len(header) < 8:
         raise Refusal("truncated_dicom")
-    group, element, vr, length = _SHORT_HEADER.unpack_from(data, position)
+    group, element, vr, length = _SHORT_HEADER.unpack(header)
     tag = group << 16 | element
     if not is_explicit or group == 0xFFFE:
-        return tag, position + 8, int.from_bytes(data[position + 4 : position + 8], "little"), True
+        return tag, 8, int.from_bytes(header[4:], "little"), True
     if vr in _SHORT_VRS:
-        return tag, position + 8, length, False
-    if vr not in _LONG_VRS or position + 12 > len(data):
+        return tag, 8, length, False
+    if vr not in _LONG_VRS:
         raise Refusal("unreadable_dicom")
-    return tag, position + 12, int.from_bytes(data[position + 8 : position + 12], "little"), True
+    return tag, 12, 0, True
 
 
 def _locate_pixels(data: bytes, start: int, length: int) -> tuple[int, int]:
@@ -366,11 +381,13 @@ def _vector(value: bytes, length: int) -> tuple[float, ...] | None:
     return numbers if all(abs(number) < _MAX_NUMBER for number in numbers) else None
 
 
+@lru_cache(maxsize=4096)
 def _number(value: bytes) -> float | None:
     numbers = _vector(value, 1)
     return numbers[0] if numbers else None
 
 
+@lru_cache(maxsize=4096)
 def _integer(value: bytes) -> int | None:
     return int.from_bytes(value, "little") if len(value) == 2 else None
 

@@ -39,6 +39,20 @@ TEST_SEEDS = range(90_000, 90_010)
 TEST_BMI = (16.0, 43.0)
 TEST_ACQUISITION = Acquisition(noise=0.08, bias=0.40)
 
+PHANTOMS = "synthetic participants (`models/imaging/phantom.py`): BMI 18-38 kg/m2, noise 1-6 %, bias 5-30 %"
+TEST_PHANTOMS = (
+    "10 fresh phantoms of unseen seeds, noise 8 %, bias 40 %, BMI 16-43 kg/m2 (beyond the training range at both ends), by the"
+    " model as deployed"
+)
+SYNTHETIC_USE = (
+    "It was trained on **synthetic phantoms** and on no person, and must not be used on one: it exists so that the whole system"
+    " can be run, tested and shown without restricted data."
+)
+HUMAN_USE = (
+    "For research on images acquired like those it was trained on. Weights learned from people are not anonymous by"
+    " themselves: share them as the study's data protection allows."
+)
+
 
 @dataclass(frozen=True)
 class AnnotatedCase:
@@ -173,7 +187,13 @@ def train_fold(workspace: Path, profile: dict[str, Any], fold: int) -> None:
     trainer.perform_actual_validation()
 
 
-def score_out_of_fold(workspace: Path, profile: dict[str, Any]) -> pd.DataFrame:
+def read_profile(workspace: Path) -> dict[str, Any]:
+    """The profile that the workspace was planned with."""
+    plans = workspace / "preprocessed" / DATASET_NAME / f"{PLANS}.json"
+    return json.loads(plans.read_text())["training_profile"]
+
+
+def score_out_of_fold(workspace: Path, profile: dict[str, Any], folds: Iterable[int]) -> pd.DataFrame:
     """Scores of each training case by the one fold that did not see it, from nnU-Net's own validation.
 
     Returns
@@ -183,7 +203,7 @@ def score_out_of_fold(workspace: Path, profile: dict[str, Any]) -> pd.DataFrame:
     """
     truth = workspace / "raw" / DATASET_NAME / "labelsTr"
     frames = []
-    for fold in range(profile["folds"]):
+    for fold in folds:
         for path in sorted((_results(workspace, profile) / f"fold_{fold}" / "validation").glob("*.nii.gz")):
             predicted, labels = (np.asarray(nib.load(p).dataobj, np.uint8) for p in (path, truth / path.name))
             scores = score_labels(predicted, labels)
@@ -197,9 +217,16 @@ def collect_model(workspace: Path, profile: dict[str, Any], destination: Path) -
 
     Weights are bare (no optimizer state). `splits.json` names each fold's held-out cases, `out_of_fold.csv` holds
     `score_out_of_fold`; the manifest holds the sha256 of every file and the versions it was trained with.
+
+    Raises
+    ------
+    FileExistsError
+        If there is such a model already.
     """
     import torch
 
+    if (destination / "manifest.json").exists():
+        raise FileExistsError(f"Models are immutable and there is a {destination.name} already: name a new version.")
     destination.mkdir(parents=True, exist_ok=True)
     results = _results(workspace, profile)
     for name in ("plans.json", "dataset.json"):
@@ -213,7 +240,8 @@ def collect_model(workspace: Path, profile: dict[str, Any], destination: Path) -
     splits = json.loads((workspace / "preprocessed" / DATASET_NAME / "splits_final.json").read_text())
     held_out = [{"fold": fold, "validation": split["val"]} for fold, split in enumerate(splits[: profile["folds"]])]
     (destination / "splits.json").write_text(json.dumps(held_out, indent=1) + "\n")
-    score_out_of_fold(workspace, profile).round(6).to_csv(destination / "out_of_fold.csv", index=False)
+    scores = score_out_of_fold(workspace, profile, range(profile["folds"]))
+    scores.round(6).to_csv(destination / "out_of_fold.csv", index=False)
     write_manifest(destination)
 
 
@@ -244,39 +272,55 @@ def score_model(model: Model, cases: Iterable[AnnotatedCase]) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-def write_card(destination: Path, profile: dict[str, Any], scores: pd.DataFrame) -> None:
-    """Write a phantom model's MODEL_CARD.md from the template beside this module, with its measured scores."""
+def write_card(
+    destination: Path, profile: dict[str, Any], training_data: str, test: tuple[str, pd.DataFrame] | None = None
+) -> None:
+    """Write MODEL_CARD.md from the template beside this module.
+
+    Parameters
+    ----------
+    destination
+        A model folder; its out-of-fold scores go into the card.
+    profile
+        What it was trained by.
+    training_data
+        What the cases are, for the card.
+    test
+        What the held-out cases are, and their `score_model`; None: not tested yet.
+    """
     out_of_fold = pd.read_csv(destination / "out_of_fold.csv")
-    first, end = profile["phantom_seeds"]
-    start = f"from the weights of {profile['start_from']}" if "start_from" in profile else "from random weights"
+    plan = json.loads((destination / "plans.json").read_text())["configurations"][CONFIGURATION]
+    frames = [out_of_fold] if test is None else [out_of_fold, test[1]]
     template = (Path(__file__).parent / "MODEL_CARD.template.md").read_text(encoding="utf-8")
     text = template.format(
         model_version=destination.name,
+        use=SYNTHETIC_USE if "phantom_seeds" in profile else HUMAN_USE,
         profile=profile["name"],
-        n_training=end - first,
+        training_data=training_data,
         n_out_of_fold=out_of_fold["case"].nunique(),
         n_folds=profile["folds"],
-        start=start,
+        start=f"from the weights of {profile['start_from']}" if "start_from" in profile else "from random weights",
         epochs=profile["epochs"],
         iterations=profile["iterations_per_epoch"],
         initial_lr=profile["initial_lr"],
         augmentation="nnU-Net's" if profile["is_resampled"] else "nnU-Net's, but none that resamples",
-        patch=" x ".join(map(str, profile["plan"]["patch_size"])),
-        features=", ".join(map(str, profile["plan"]["features_per_stage"])),
+        mirroring="nnU-Net's own" if profile["trainer"] == "nnUNetTrainer" else "none, since sides are labels",
+        patch=" x ".join(map(str, plan["patch_size"])),
+        features=", ".join(map(str, plan["architecture"]["arch_kwargs"]["features_per_stage"])),
+        test=f"Dice on {test[0]}:\n\n{_list_scores(test[1])}" if test else "Not yet tested on held-out cases.",
         out_of_fold=_list_scores(out_of_fold),
-        n_test=len(TEST_SEEDS),
-        test=_list_scores(scores),
-        exchanged=max(frame["exchanged_side_pct"].max() for frame in (scores, out_of_fold)),
+        exchanged=max(frame["exchanged_side_pct"].max() for frame in frames),
     )
     (destination / "MODEL_CARD.md").write_text(text, encoding="utf-8")
 
 
 def _list_scores(scores: pd.DataFrame) -> str:
     summary = scores.groupby(["compartment", "side"], sort=False)["dice"].agg(["mean", "std", "min"])
-    return "\n".join(
+    rows = [
         f"| {compartment} {side} | {row['mean']:.3f} +- {row['std']:.3f} | {row['min']:.3f} |"
         for (compartment, side), row in summary.iterrows()
-    )
+    ]
+    return "\n".join(["| label | mean +- SD | lowest |", "|---|---|---|", *rows])
 
 
 def main() -> None:
@@ -288,7 +332,10 @@ def main() -> None:
     for fold in range(profile["folds"]):
         train_fold(workspace, profile, fold)
     collect_model(workspace, profile, destination)
-    write_card(destination, profile, score_model(open_model(str(destination)), draw_test_cases()))
+    write_card(destination, profile, PHANTOMS)
+    write_card(
+        destination, profile, PHANTOMS, (TEST_PHANTOMS, score_model(open_model(str(destination)), draw_test_cases()))
+    )
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ Does not belong here: separators, encodings and code book files (`dialects.py`),
 (`completeness.py`), which release wins, withdrawals themselves, the database.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +27,7 @@ __all__ = [
     "ISSUES",
     "CohortTable",
     "UnreadableTable",
+    "read_annotations",
     "read_measurements",
     "read_measures",
     "read_participants",
@@ -65,7 +66,11 @@ IDENTIFIERS = {
     "participant_id": pa.Column(str, pa.Check.str_matches(r"^[A-Za-z0-9][A-Za-z0-9-]{0,31}$")),
     "visit": pa.Column(str, pa.Check.str_matches(r"^[A-Za-z0-9]{1,16}$")),
     "measure": pa.Column(str, pa.Check.str_matches(r"^[a-z][a-z0-9_]{0,62}$")),
+    "reader": pa.Column(str, pa.Check.str_matches(r"^[A-Za-z0-9]{1,16}$")),
+    "reading": pa.Column(str, pa.Check.str_matches(r"^[1-9][0-9]?$")),
+    "role": pa.Column(str, pa.Check.isin(["train", "test"])),
 }
+BLINDED = dict.fromkeys(("1", "true", "yes"), True) | dict.fromkeys(("0", "false", "no"), False)
 
 ISSUES = {
     "wrong_field_count": "The record has more or fewer fields than the header: look for a stray separator in it.",
@@ -76,6 +81,9 @@ ISSUES = {
     "invalid_measure": (
         "The measure is not a lower-case letter followed by at most 62 lower-case letters, digits and underscores."
     ),
+    "invalid_reader": "The reader is not 1 to 16 letters and digits: give readers a code, not a name.",
+    "invalid_reading": "The reading is not a number from 1 to 99.",
+    "invalid_role": "The role is neither train nor test.",
     "duplicate_row": "The record repeats the {column} of an earlier one, which is kept.",
     "mixed_decimals": "The {column} has a decimal point in a column of decimal commas: deliver one form.",
     "missing_code": "The {column} is a missing code.",
@@ -207,8 +215,41 @@ def read_withdrawals(path: Path) -> CohortTable:
     return _table(*_drop_unusable(delivered.cells, ["participant_id"], delivered))
 
 
-def _read_plain(path: Path, columns: list[str]) -> DeliveredTable:
-    return read_columns(path, choose_columns(read_header(path), {column: (column,) for column in columns}, {}))
+def read_annotations(path: Path) -> CohortTable:
+    """Read the register of annotated masks.
+
+    Returns
+    -------
+    CohortTable
+        rows: participant_id, visit, reader, reading (number), role (train or test), is_blinded, annotated_on (date; null
+        where absent). Record dropped: wrong_field_count, invalid_participant_id, invalid_visit, invalid_reader,
+        invalid_reading, duplicate_row (same person, visit, reader and reading), invalid_role. Value emptied:
+        implausible_value (blinded is no yes or no, the date no ISO date).
+
+    Raises
+    ------
+    UnreadableTable
+        The file is no such table, or lacks required columns.
+    """
+    key = ["participant_id", "visit", "reader", "reading"]
+    delivered = _read_plain(path, [*key, "role", "blinded"], optional=["date"])
+    rows, issues = _drop_unusable(delivered.cells.reindex(columns=[*key, "role", "blinded", "date"]), key, delivered)
+    rows = rows.astype({"role": str, "blinded": str, "date": str})
+    has_no_role = rows.index.isin(_failures({"role": IDENTIFIERS["role"]}, rows))
+    issues = [*issues, _issue(rows[has_no_role], "invalid_role")]
+    rows = rows[~has_no_role]
+    is_blinded = rows["blinded"].str.casefold().map(BLINDED)
+    rows, issues = _empty(rows, "blinded", is_blinded.isna(), "implausible_value", issues, allowed="true or false")
+    dates = pd.to_datetime(rows["date"], format="%Y-%m-%d", errors="coerce")
+    is_no_date = rows["date"].notna() & dates.isna()
+    rows, issues = _empty(rows, "date", is_no_date, "implausible_value", issues, allowed="a date as 2026-01-31")
+    rows = rows.assign(reading=rows["reading"].astype(int), is_blinded=is_blinded.astype("boolean"), annotated_on=dates)
+    return _table(rows.drop(columns=["blinded", "date"]), issues)
+
+
+def _read_plain(path: Path, columns: list[str], optional: Iterable[str] = ()) -> DeliveredTable:
+    accepted = {column: (column,) for column in [*columns, *optional]}
+    return read_columns(path, choose_columns(read_header(path), accepted, {}, optional))
 
 
 def _split_visit(rows: pd.DataFrame) -> pd.DataFrame:

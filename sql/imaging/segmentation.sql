@@ -12,7 +12,9 @@ CREATE TABLE IF NOT EXISTS imaging.segmentation (
     mask_path VARCHAR,
     mask_sha256 VARCHAR,
     seconds DOUBLE,
-    device VARCHAR
+    device VARCHAR,
+    precision VARCHAR,
+    is_low_memory BOOLEAN NOT NULL
 );
 COMMENT ON TABLE imaging.segmentation IS 'Segmentation. Ledger of cases and models; a failed case has a code and a sentence.';
 COMMENT ON COLUMN imaging.segmentation.study IS 'Study. "synthetic" marks invented data.';
@@ -28,3 +30,5 @@ COMMENT ON COLUMN imaging.segmentation.mask_path IS 'Mask path. Label map, relat
 COMMENT ON COLUMN imaging.segmentation.mask_sha256 IS 'Mask hash. sha256 over dtype, shape, affine and voxels of the mask.';
 COMMENT ON COLUMN imaging.segmentation.seconds IS 'Duration. Reading to written mask. [s]';
 COMMENT ON COLUMN imaging.segmentation.device IS 'Device. cpu or cuda.';
+COMMENT ON COLUMN imaging.segmentation.precision IS 'Precision. Number format of the network: float32, bfloat16 or bfloat16-channels-last.';
+COMMENT ON COLUMN imaging.segmentation.is_low_memory IS 'Low memory. Whether the last attempt ran in the low-memory mode.';

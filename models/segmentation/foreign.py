@@ -1,0 +1,192 @@
+"""A model trained elsewhere -> a model folder of the registry, without running anything that came with it.
+
+What belongs here: the door for nnU-Net v2 results folders and zips. The label map is a data file (`label_maps/`): the
+model's source and caveat, the contrasts its channels are, for each of our four labels the names of the model's labels that
+make it up, and the sha256 of checkpoints where its author states them.
+
+Weights are loaded with `weights_only=True` and a short allow-list: a checkpoint that would run code is refused, one whose
+hash differs from the stated one is not even opened. A network of fewer channels becomes one of our four: the kernels of
+the added channels are zero, which changes no output.
+"""
+
+import hashlib
+import io
+import json
+import os
+import pickle
+import re
+import shutil
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from models.imaging.dixon import CONTRASTS
+from models.segmentation.anatomy import LABELS
+from models.segmentation.inference import InvalidModel, Model
+
+LABEL_MAPS = Path(__file__).parent / "label_maps"
+CHECKPOINT = re.compile(r"fold_(\d)/checkpoint_final\.pth")
+FIRST_KERNEL = re.compile(r"(decoder\.)?encoder\.(stem|stages\.0\.0)\.convs\.0\.(conv|all_modules\.0)\.weight")
+CARD = """# {name}
+
+A model trained elsewhere, taken in by `models/segmentation/foreign.py`: {model}
+
+| what | |
+|---|---|
+| caveat | {caveat} |
+| licence | {licence} |
+| channels | {channels}; the other contrasts have kernels of zero |
+| labels | {labels} |
+| folds | {folds} |
+| scores here | none yet: annotate cases of your own and validate before use |
+"""
+
+
+def import_model(source: Path, label_map: Path, destination: Path, configuration: str = "3d_fullres") -> None:
+    """Write a model folder (plans, dataset, weights of each fold, manifest with the label map, card) from nnU-Net's results.
+
+    Parameters
+    ----------
+    source : Path
+        A results folder `<trainer>__<plans>__<configuration>` or a zip that holds one.
+    label_map : Path
+        See the module.
+    destination : Path
+        A folder that does not exist; its name becomes the model's version.
+    configuration : str
+        nnU-Net's name.
+
+    Raises
+    ------
+    InvalidModel
+        If something is missing or does not fit, a hash differs from the stated one, or a checkpoint would run code.
+    """
+    if destination.exists():
+        raise InvalidModel(
+            f"The model folder {destination.name} exists: models are never changed, choose another name."
+        )
+    mapping = json.loads(label_map.read_text(encoding="utf-8"))
+    names, read = _open_zip(source) if source.is_file() else _open_folder(source)
+    dataset, plans = (_read_json(read, names, name) for name in ("dataset.json", "plans.json"))
+    channels = mapping["channels"]
+    if len(channels) != len(dataset["channel_names"]) or not set(channels) <= set(CONTRASTS):
+        raise InvalidModel("The label map must name the contrast of each of the model's channels: correct it.")
+    lookup = _build_lookup(mapping["labels"], dataset["labels"])
+    folds = sorted(name for name in names if CHECKPOINT.fullmatch(name))
+    if not folds:
+        raise InvalidModel("There is no fold_<k>/checkpoint_final.pth: give nnU-Net's results folder.")
+    building = destination.with_name(f".{destination.name}.building")
+    shutil.rmtree(building, ignore_errors=True)
+    building.mkdir(parents=True)
+    try:
+        for name in folds:
+            _write_weights(read(name), mapping["sha256"].get(name), name, channels, building)
+        _write_json(building / "dataset.json", dataset | {"channel_names": dict(enumerate(CONTRASTS))})
+        _write_json(building / "plans.json", _expand_plans(plans, configuration, channels))
+        hashes = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(building.iterdir())}
+        manifest = {"model_version": destination.name, "configuration": configuration, "label_map": lookup}
+        _write_json(building / "manifest.json", manifest | {"sha256": hashes})
+        facts = {key: mapping[key] for key in ("model", "caveat", "licence")} | {"channels": ", ".join(channels)}
+        labels = "; ".join(f"{ours} = {' + '.join(theirs)}" for ours, theirs in mapping["labels"].items())
+        card = CARD.format(name=destination.name, labels=labels, folds=len(folds), **facts)
+        (building / "MODEL_CARD.md").write_text(card, encoding="utf-8")
+        os.replace(building, destination)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+
+
+def read_lookup(model: Model) -> np.ndarray | None:
+    """Return what to index with a model's output (`lookup[labels]`) to get our label values; None for our own models."""
+    manifest = json.loads((model.folder / "manifest.json").read_bytes())
+    return np.array(manifest["label_map"], np.uint8) if "label_map" in manifest else None
+
+
+def _open_zip(path: Path) -> tuple[list[str], Callable[[str], bytes]]:
+    """Names relative to the folder that holds plans.json, and a reader of them; nothing is ever unpacked to a path."""
+    with zipfile.ZipFile(path) as archive:
+        members = archive.namelist()
+    root = next((name.removesuffix("plans.json") for name in members if Path(name).name == "plans.json"), "")
+
+    def read(name: str) -> bytes:
+        with zipfile.ZipFile(path) as archive:
+            return archive.read(root + name)
+
+    return [name.removeprefix(root) for name in members if name.startswith(root)], read
+
+
+def _open_folder(folder: Path) -> tuple[list[str], Callable[[str], bytes]]:
+    names = [str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()]
+    return names, lambda name: (folder / name).read_bytes()
+
+
+def _read_json(read: Callable[[str], bytes], names: list[str], name: str) -> dict:
+    if name not in names:
+        raise InvalidModel(f"There is no {name}: give nnU-Net's results folder, or a zip of it.")
+    return json.loads(read(name))
+
+
+def _write_json(path: Path, content: dict) -> None:
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def _build_lookup(labels: dict[str, list[str]], known: dict[str, int]) -> list[int]:
+    """Our value of each value of the model; 0 for what is in no compartment."""
+    lookup = [0] * (1 + max(value for value in known.values() if isinstance(value, int)))
+    for (compartment, side), value in LABELS.items():
+        for name in labels.get(f"{compartment}_{side}", []):
+            if not isinstance(known.get(name), int):
+                raise InvalidModel(f"The model has no label {name}: correct the label map.")
+            lookup[known[name]] = value
+    return lookup
+
+
+def _write_weights(content: bytes, stated: str | None, name: str, channels: list[str], folder: Path) -> None:
+    import torch
+
+    if stated and hashlib.sha256(content).hexdigest() != stated:
+        raise InvalidModel(f"{name} differs from the sha256 in the label map: get the model again.")
+    allowed = [
+        np.dtype,
+        np.ndarray,
+        np._core.multiarray.scalar,
+        np._core.multiarray._reconstruct,
+        np.dtypes.Float64DType,
+    ]
+    allowed += [np.dtypes.Float32DType, np.dtypes.Int64DType]
+    try:
+        with torch.serialization.safe_globals(allowed):
+            checkpoint = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        weights = checkpoint["network_weights"]
+    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError) as error:
+        raise InvalidModel(
+            f"{name} is no nnU-Net checkpoint, or holds more than weights: it was not opened."
+        ) from error
+    expanded = {
+        key: _expand(tensor, channels) if FIRST_KERNEL.fullmatch(key) else tensor for key, tensor in weights.items()
+    }
+    torch.save(expanded, folder / f"{name.partition('/')[0]}.pth")
+
+
+def _expand(kernel, channels: list[str]):
+    """A first kernel (features, channels, ...) for our four contrasts: zero where the model has no such channel."""
+    wide = kernel.new_zeros((kernel.shape[0], len(CONTRASTS), *kernel.shape[2:]))
+    for channel, contrast in enumerate(channels):
+        wide[:, CONTRASTS.index(contrast)] = kernel[:, channel]
+    return wide
+
+
+def _expand_plans(plans: dict, configuration: str, channels: list[str]) -> dict:
+    """The plans with normalisation and intensities of every contrast; those the model does not know are as its first."""
+    source = [channels.index(contrast) if contrast in channels else 0 for contrast in CONTRASTS]
+    if configuration not in plans["configurations"]:
+        raise InvalidModel(f"The model has no configuration {configuration}.")
+    intensities = plans["foreground_intensity_properties_per_channel"]
+    plans["foreground_intensity_properties_per_channel"] = {
+        str(channel): intensities[str(theirs)] for channel, theirs in enumerate(source)
+    }
+    settings = plans["configurations"][configuration]
+    for key in ("normalization_schemes", "use_mask_for_norm"):
+        settings[key] = [settings[key][theirs] for theirs in source]
+    return plans

@@ -1,0 +1,73 @@
+"""Resampling by matrices, tiles and their weights against nnU-Net's own."""
+
+import numpy as np
+import pytest
+import torch
+from nnunetv2.inference.sliding_window_prediction import compute_gaussian, compute_steps_for_sliding_window
+from nnunetv2.preprocessing.resampling.default_resampling import resample_data_or_seg_to_shape
+from scipy.ndimage import gaussian_filter
+
+from models.segmentation.resampling import Grid, axis_matrices, resample
+from models.segmentation.sliding_window import list_tiles, predict_logits, tile_weights
+
+GRIDS = {
+    "as NAKO to the phantom model's": (
+        Grid((79, 65, 80), (3.0, 1.40625, 1.40625)),
+        Grid((40, 22, 27), (6.0, 4.21875, 4.21875)),
+    ),
+    "6 mm slices, resampled apart": (Grid((30, 40, 44), (6.0, 1.4, 1.4)), Grid((60, 40, 30), (3.0, 1.4, 2.05))),
+    "finer": (Grid((10, 12, 14), (6.0, 4.0, 4.0)), Grid((21, 23, 29), (2.9, 2.1, 1.9))),
+}
+
+
+@pytest.mark.parametrize("order", [3, 1])
+@pytest.mark.parametrize("name", GRIDS)
+def test_matrices_resample_as_nnunet_does(name, order):
+    source, target = GRIDS[name]
+    noise = np.random.default_rng(1).normal(size=(1, *source.shape))
+    volume = gaussian_filter(noise, (0, 1, 1, 1)).astype(np.float32)
+    volume /= volume.std()
+    theirs = resample_data_or_seg_to_shape(
+        volume,
+        target.shape,
+        source.spacing_mm,
+        target.spacing_mm,
+        is_seg=False,
+        order=order,
+        order_z=0,
+        force_separate_z=None,
+    )
+    matrices = axis_matrices(source, target, order, 0, None)
+    ours = resample(torch.from_numpy(volume), matrices, tuple(slice(0, n) for n in target.shape))
+    difference = np.abs(ours.numpy() - theirs)
+    assert np.quantile(difference, 0.999) < 1e-5
+    assert difference.max() < 0.5  # nnU-Net clips the spline's overshoot at the extremes of the input
+    box = (slice(3, 9), slice(1, None, 3), slice(0, 5))
+    part = resample(torch.from_numpy(volume), matrices, box)
+    np.testing.assert_allclose(part.numpy(), ours.numpy()[(slice(None), *box)], atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(32, 88, 112), (83, 90, 200), (158, 88, 113)])
+@pytest.mark.parametrize("step", [0.5, 1.0])
+def test_tiles_lie_where_nnunet_lays_them(shape, step):
+    patch = (32, 88, 112)
+    starts = compute_steps_for_sliding_window(shape, patch, step)
+    theirs = [(z, y, x) for z in starts[0] for y in starts[1] for x in starts[2]]
+    assert [tuple(part.start for part in tile) for tile in list_tiles(shape, patch, step)] == theirs
+
+
+def test_weights_are_nnunets():
+    theirs = compute_gaussian((16, 24, 32), value_scaling_factor=10, dtype=torch.float32, device=torch.device("cpu"))
+    np.testing.assert_allclose(tile_weights((16, 24, 32)).numpy(), theirs.numpy(), rtol=1e-4)
+
+
+def test_logits_of_a_pointwise_network_are_the_mean_of_the_networks_everywhere():
+    """Where a network looks at single voxels, tiles, weights and padding must not show."""
+    networks = [torch.nn.Conv3d(2, 3, 1).eval() for _ in range(2)]
+    data = torch.randn(2, 5, 20, 9)
+    with torch.inference_mode():
+        ours = predict_logits(
+            networks, data, tile_weights((8, 8, 8)), 0.5, torch.contiguous_format, torch.float32, "cpu"
+        )
+        expected = sum(network(data[None])[0] for network in networks) / 2
+    assert torch.allclose(ours, expected, atol=1e-5)

@@ -1,0 +1,74 @@
+"""A model is promoted on scores, or in spite of them by order; the environment goes before."""
+
+import json
+import shutil
+
+import pandas as pd
+import pytest
+
+from dagster_project.defs.publication import _describe_promotion
+from dagster_project.promote import NotPromoted, promote
+from dagster_project.settings import load_settings
+from dagster_project.warehouse import Warehouse, insert
+from models.segmentation.inference import InvalidModel, open_model
+
+
+@pytest.fixture
+def candidate(tmp_path, monkeypatch):
+    """A copy of the shipped model as version `better`, in an empty installation."""
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("MYONORM_HOME", str(home))
+    monkeypatch.delenv("MYONORM_MODEL", raising=False)
+    load_settings.cache_clear()
+    folder = tmp_path / "better"
+    shutil.copytree(open_model(load_settings().model).folder, folder)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps(manifest | {"model_version": "better"}))
+    yield folder
+    load_settings.cache_clear()
+
+
+def _score(model_version: str, dice: float, n: int = 3) -> None:
+    key = {"study": "s", "visit": "30", "comparison": "automatic", "validation": "test", "reader": "A", "reading": 1}
+    rows = [
+        key | {"participant_id": f"{i}", "compartment": compartment, "side": "left", "dice": dice + i / 1000}
+        for i in range(n)
+        for compartment in ("psoas", "gluteus")
+    ]
+    with Warehouse().connect() as connection:
+        frame = pd.DataFrame(rows).assign(model_version=model_version, annotation_sha256="a", source_sha256="m")
+        insert(connection, "imaging.segmentation_score", frame)
+
+
+def test_unscored_and_worse_models_are_refused_and_promoted_by_order(candidate):
+    former = load_settings().model
+    with pytest.raises(InvalidModel):
+        promote("no-such-model")
+    with pytest.raises(NotPromoted, match="share no scored test case"):
+        promote(str(candidate))
+    _score(former, 0.95)
+    _score("better", 0.94)
+    with pytest.raises(NotPromoted, match="gluteus left, psoas left"):
+        promote(str(candidate))
+    assert not load_settings().read_promotions()
+    assert promote(str(candidate), despite_scores=True) == "better"
+    load_settings.cache_clear()
+    assert load_settings().model == str(candidate)
+
+
+def test_better_model_is_promoted_and_the_environment_goes_before(candidate, monkeypatch):
+    former = load_settings().model
+    _score(former, 0.95)
+    _score("better", 0.96)
+    promote(str(candidate))
+    load_settings.cache_clear()
+    settings = load_settings()
+    assert open_model(settings.model).model_version == "better"
+    (line,) = settings.read_promotions()
+    assert [row["n"] for row in line["scores"]] == [3, 3]
+    assert line["scores"][0]["candidate"] - line["scores"][0]["standing"] == pytest.approx(0.01)
+    assert _describe_promotion("better", settings)["scores"] is None, "three cases are fewer than may be shown"
+    monkeypatch.setenv("MYONORM_MODEL", former)
+    load_settings.cache_clear()
+    assert load_settings().model == former

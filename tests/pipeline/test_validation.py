@@ -1,0 +1,273 @@
+"""Annotations from their door to Table 3 and Bland-Altman: on synthetic participants, with masks of known quality."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import dagster as dg
+import duckdb
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+
+from dagster_project.annotate import NoSample, write_package
+from dagster_project.catalog import compile_catalog
+from dagster_project.defs.ingest import intake
+from dagster_project.defs.releases import releases
+from dagster_project.defs.sql_assets import build_asset
+from dagster_project.defs.statistics import measure
+from dagster_project.defs.validation import agreement, validation
+from dagster_project.settings import load_settings
+from dagster_project.warehouse import Warehouse, insert
+from models.imaging.demo import draw_demo_1, write_release
+from models.imaging.nifti import read_volume, write_volume
+from models.imaging.phantom import Grid
+from models.segmentation.inference import open_model
+
+GRID = Grid((53, 43, 79), (8.4375, 8.4375, 12.0))
+WHO = ("100001", "100002", "100003", "100004", "100006")
+SCORES = "imaging.segmentation_score"
+
+
+class Pipeline:
+    """The assets between a release with annotations and the validation tables, on a MYONORM_HOME of its own."""
+
+    def __init__(self, home):
+        self.home = home
+        (home / "dagster").mkdir(parents=True)
+        self.instance = dg.DagsterInstance.local_temp(str(home / "dagster"))
+        derived = [
+            build_asset(compile_catalog().tables[f"stats.{name}"]) for name in ("segmentation_score", "training_set")
+        ]
+        self.statistics = [measure, agreement, *derived]
+
+    def take_in(self, release: str) -> list[str]:
+        """Run intake on a release; returns what it logged."""
+        self.instance.add_dynamic_partitions(releases.name, [release])
+        resources = {"warehouse": Warehouse()}
+        result = dg.materialize([intake], partition_key=release, instance=self.instance, resources=resources)
+        return [entry.user_message for entry in self.instance.all_logs(result.run_id)]
+
+    def validate(self, *further) -> dict:
+        """Run validation and further assets; returns how much was scored, failed and outdated."""
+        result = dg.materialize([validation, *further], instance=self.instance, resources={"warehouse": Warehouse()})
+        (event,) = result.asset_materializations_for_node("validation")[:1]
+        return {name: event.metadata[name].value for name in ("scored", "failed", "outdated")}
+
+    def query(self, sql: str) -> list[tuple]:
+        """Rows of the warehouse."""
+        with duckdb.connect(str(self.home / "warehouse.duckdb"), read_only=True) as connection:
+            return connection.execute(sql).fetchall()
+
+    def segment(self, model_version: str, who=WHO) -> None:
+        """Enter masks into the ledger as segmentation would: the true masks, every other moved by a voxel."""
+        rows = self.query(
+            "SELECT participant_id, sha256(string_agg(image_sha256, '' ORDER BY list_position(['in', 'opp', 'fat', 'water'], contrast)))"
+            " FROM raw.current_dixon_series GROUP BY ALL"
+        )
+        ledger = []
+        for participant_id, image_sha256 in rows:
+            if participant_id not in who:
+                continue
+            folder = self.home / "derivatives" / "synthetic" / participant_id / "30"
+            truth, affine = read_volume(next(folder.glob("*truth-1_annotation.nii.gz")))
+            mask = np.asfortranarray(np.roll(truth, int(participant_id) % 2, axis=1))
+            path = folder / f"{model_version}_dseg.nii.gz"
+            ledger.append(
+                {
+                    "study": "synthetic",
+                    "participant_id": participant_id,
+                    "visit": "30",
+                    "model_version": model_version,
+                    "status": "done",
+                    "attempts": 1,
+                    "image_sha256": image_sha256,
+                    "mask_path": str(path.relative_to(self.home)),
+                    "mask_sha256": write_volume(path, mask, affine, {}),
+                }
+            )
+        with Warehouse().connect() as connection:
+            insert(connection, "imaging.segmentation", pd.DataFrame(ledger))
+
+
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory):
+    """After intake of a release with five annotated participants, two readings each; the model is a copy of the shipped."""
+    root = tmp_path_factory.mktemp("validation")
+    shutil.copytree(open_model("phantom-v1").folder, root / "model")
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("MYONORM_HOME", str(root / "home"))
+        environment.setenv("MYONORM_MODEL", str(root / "model"))
+        environment.setenv("MYONORM_DEVICE", "cpu")
+        load_settings.cache_clear()
+        pipeline = Pipeline(root / "home")
+        folder = pipeline.home / "releases"
+        folder.mkdir()
+        write_release(folder / "r", draw_demo_1()[:6], grid=GRID, annotated=WHO)
+        pipeline.take_in("r")
+        yield pipeline
+    load_settings.cache_clear()
+
+
+def test_annotations_are_stored_with_hash_and_sidecar(pipeline):
+    rows = pipeline.query(
+        "SELECT participant_id, reader, reading, role, is_blinded, has_all_labels, annotation_path, annotation_sha256"
+        " FROM raw.annotation ORDER BY ALL"
+    )
+    assert [row[:6] for row in rows] == [
+        (who, "truth", reading, "test", True, True) for who in WHO for reading in (1, 2)
+    ]
+    for *_, path, sha256 in rows:
+        read_volume(pipeline.home / path)
+        sidecar = json.loads((pipeline.home / path.replace(".nii.gz", ".json")).read_text())
+        assert sidecar["image_sha256"] == sha256 and sidecar["study"] == "synthetic"
+
+
+def test_unchanged_annotations_are_not_opened_again(pipeline):
+    before = pipeline.query("FROM raw.annotation ORDER BY ALL")
+    assert not any("annotations" in line for line in pipeline.take_in("r"))
+    assert pipeline.query("FROM raw.annotation ORDER BY ALL") == before
+
+
+def test_scores_pairs_and_tables(pipeline):
+    pipeline.segment("phantom-v1")
+    assert pipeline.validate(*pipeline.statistics) == {"scored": 10, "failed": 0, "outdated": 0}
+    kinds = pipeline.query(
+        f"SELECT comparison, validation, model_version, count(*) FROM {SCORES} GROUP BY ALL ORDER BY ALL"
+    )
+    assert kinds == [("automatic", "test", "phantom-v1", 20), ("intra_reader", None, None, 20)]
+    ((n, mean, sd),) = pipeline.query(
+        "SELECT n, mean, sd FROM stats.segmentation_score WHERE metric = 'dice' AND comparison = 'automatic'"
+        " AND compartment = 'gluteus' AND side = 'left' AND sex IS NULL AND size_third IS NULL"
+    )
+    dice = [
+        row[0]
+        for row in pipeline.query(
+            f"SELECT dice FROM {SCORES} WHERE comparison = 'automatic' AND compartment = 'gluteus' AND side = 'left'"
+        )
+    ]
+    assert (n, mean, sd) == pytest.approx((5, np.mean(dice), np.std(dice, ddof=1))) and 0.5 < mean < 1
+    pairs = pipeline.query(
+        "SELECT automatic - manual FROM imaging.agreement_pair WHERE measure = 'csa_psoas_total_cm2'"
+    )
+    ((n, unit, bias),) = pipeline.query(
+        "SELECT n, unit, bias FROM stats.agreement WHERE measure = 'csa_psoas_total_cm2'"
+    )
+    assert (n, unit, bias) == (5, "cm2", pytest.approx(np.mean(pairs)))
+    assert len(pipeline.query("FROM stats.agreement")) == 6
+    assert pipeline.query("SELECT n, mean FROM stats.training_set WHERE measure = 'age_years' AND sex IS NULL") == (
+        pipeline.query("SELECT count(*), avg(age_years) FROM raw.participant WHERE participant_id IN " + str(WHO))
+    )
+
+
+def test_second_run_scores_nothing_and_a_new_mask_alone(pipeline):
+    before = pipeline.query(f"FROM {SCORES} ORDER BY ALL")
+    with Warehouse().connect() as connection:
+        connection.execute("DELETE FROM imaging.segmentation WHERE participant_id = '100001'")
+    pipeline.validate()
+    assert pipeline.query(f"SELECT count(*) FROM {SCORES} WHERE comparison = 'automatic'") == [(16,)]
+    assert pipeline.query("SELECT count(*) FROM imaging.agreement_pair") == [(24,)]
+    pipeline.segment("phantom-v1", who=("100001",))
+    assert pipeline.validate()["scored"] == 1
+    assert pipeline.validate()["scored"] == 0
+    assert pipeline.query(f"FROM {SCORES} ORDER BY ALL") == before
+
+
+def test_training_case_is_scored_by_the_fold_that_did_not_see_it_and_never_as_test(pipeline):
+    model = pipeline.home.parent / "model"
+    splits = [{"fold": 0, "validation": ["synthetic_100002_30"]}]
+    (model / "splits.json").write_text(json.dumps(splits))
+    table = pipeline.home / "releases" / "r" / "annotations.csv"
+    table.write_text(table.read_text().replace("100003,30,truth,1,test", "100003,30,truth,1,train"))
+    pipeline.take_in("r")
+    assert pipeline.validate()["failed"] == 0
+    kinds = dict(pipeline.query(f"SELECT participant_id, validation FROM {SCORES} WHERE comparison = 'automatic'"))
+    assert kinds == {"100001": "test", "100002": "out_of_fold", "100004": "test", "100006": "test"}
+    assert pipeline.query(f"SELECT min(dice) > 0.5 FROM {SCORES} WHERE validation = 'out_of_fold'") == [(True,)]
+    assert pipeline.query("SELECT count(*) FROM imaging.agreement_pair WHERE validation = 'out_of_fold'") == [(6,)]
+    assert len(list(pipeline.home.rglob("*_fold-0_dseg.nii.gz"))) == 1
+
+
+def test_faults_are_issues_and_the_rest_is_taken_in(pipeline):
+    """A second reader's masks, three of them faulty; a row without mask, a mask without row."""
+    folder = pipeline.home / "releases" / "faults"
+    (folder / "annotations").mkdir(parents=True)
+    (folder / "release.toml").write_text('study = "synthetic"\n')
+    source = pipeline.home / "releases" / "r" / "annotations"
+    truth = nib.load(source / "100001_30_truth-1.nii.gz")
+    labels, exchanged = np.asarray(truth.dataobj), np.array([0, 2, 1, 4, 3], np.uint8)
+
+    def write(name, mask):
+        nib.save(nib.Nifti1Image(mask, truth.affine), folder / "annotations" / name)
+
+    shutil.copy(source / "100001_30_truth-2.nii.gz", folder / "annotations" / "100001_30_B-1.nii.gz")
+    write("100001_30_B-2.nii.gz", exchanged[labels])
+    write("100001_30_B-3.nii.gz", labels[1:])
+    write("999999_30_B-1.nii.gz", labels)
+    write("Jane Doe.nii.gz", labels)
+    (folder / "annotations" / "100002_30_B-1.nii.gz").write_bytes(b"no image")
+    rows = ["100001,30,B,1", "100001,30,B,2", "100001,30,B,3", "999999,30,B,1", "100002,30,B,1", "100003,30,B,1"]
+    lines = ["participant_id,visit,reader,reading,role,blinded", *(f"{row},test,yes" for row in rows)]
+    (folder / "annotations.csv").write_text("\n".join([*lines, "100004,30,B,0,test,yes", "100004,30,B,1,both,yes"]))
+    pipeline.take_in("faults")
+    issues = pipeline.query(
+        "SELECT path, code, participant_id FROM raw.intake_issue WHERE release = 'faults' ORDER BY code, path"
+    )
+    found = {(path if "h-" not in path else "hashed", code, who) for path, code, who in issues}
+    assert found == {
+        ("annotations/100001_30_B-2.nii.gz", "sides_exchanged", "100001"),
+        ("annotations/100001_30_B-3.nii.gz", "annotation_grid_differs", "100001"),
+        ("annotations/999999_30_B-1.nii.gz", "annotation_without_images", "999999"),
+        ("annotations/100002_30_B-1.nii.gz", "unreadable_nifti", "100002"),
+        ("annotations.csv", "annotation_without_mask", "100003"),
+        ("annotations.csv", "invalid_reading", "100004"),
+        ("annotations.csv", "invalid_role", "100004"),
+        ("hashed", "annotation_without_row", None),
+    }
+    assert pipeline.query("SELECT reader, reading FROM raw.annotation WHERE release = 'faults'") == [("B", 1)]
+    pipeline.validate()
+    assert pipeline.query(
+        f"SELECT DISTINCT comparison, reader, other_reader, other_reading FROM {SCORES} WHERE participant_id = '100001'"
+        " ORDER BY ALL"
+    ) == [
+        ("automatic", "B", None, None),
+        ("inter_reader", "B", "truth", 1),
+        ("intra_reader", "truth", "truth", 2),
+    ]
+
+
+def test_replaced_images_put_their_annotations_out_of_force(pipeline):
+    case = draw_demo_1()[1]
+    write_release(pipeline.home / "releases" / "new", [replace(case, seed=case.seed + 1)], grid=GRID)
+    pipeline.take_in("new")
+    assert pipeline.validate()["outdated"] == 2
+    assert pipeline.query(f"SELECT count(*) FROM {SCORES} WHERE participant_id = '100002'") == [(0,)]
+
+
+def test_work_package_holds_the_sample_and_only_what_nobody_annotated(pipeline):
+    package = write_package("synthetic", 1, 3, is_stratified=True)
+    names = {path.name for path in (package / "100005_30").iterdir()}
+    assert names == {"in.nii.gz", "opp.nii.gz", "fat.nii.gz", "water.nii.gz", "labels.nii.gz"}
+    assert (package / "annotations.csv").read_text().splitlines()[1:] == ["100005,30,,1,,,"]
+    record = json.loads((package / "sample.json").read_text())
+    assert (record["seed"], record["population"], len(record["strata"])) == (3, 1, 1)
+    with pytest.raises(NoSample, match="fewer than 2"):
+        write_package("synthetic", 2, 3, is_stratified=False)
+
+
+def test_withdrawal_removes_annotations_scores_masks_and_work(pipeline):
+    """Runs last."""
+    folder = pipeline.home / "releases" / "gone"
+    folder.mkdir()
+    (folder / "release.toml").write_text('study = "synthetic"\n')
+    (folder / "withdrawals.csv").write_text("participant_id\n100001\n100005\n")
+    pipeline.take_in("gone")
+    pipeline.take_in("r")
+    for table in ("raw.annotation", SCORES, "imaging.agreement_pair", "raw.intake_issue"):
+        assert pipeline.query(f"SELECT count(*) FROM {table} WHERE participant_id = '100001'") == [(0,)], table
+    assert not (pipeline.home / "derivatives" / "synthetic" / "100001").exists()
+    assert not list(pipeline.home.glob("work_packages/*/100005*"))
+    for path in (pipeline.home / "work_packages").rglob("*.*"):
+        assert "100005" not in path.read_text()
+    assert not pipeline.query("SELECT path FROM raw.intake_issue WHERE path LIKE '%100001%'")
