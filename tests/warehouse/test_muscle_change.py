@@ -79,7 +79,7 @@ def test_a_change_within_the_error_of_measurement_is_not_detectable(connection, 
     connection.register("pairs", pairs)
     connection.execute(
         "INSERT INTO imaging.agreement_pair BY NAME SELECT 'S' AS study, 'x' AS participant_id, '30' AS visit, 'imported' AS model_version,"
-        " 'csa_psoas_total_cm2' AS measure, automatic, manual FROM pairs"
+        " 'test' AS validation, 'r1' AS reader, 1 AS reading, 'csa_psoas_total_cm2' AS measure, automatic, manual FROM pairs"
     )
     table = read(connection)
     limit = 196 * np.sqrt(2) * np.log(pairs["automatic"] / 20).std()

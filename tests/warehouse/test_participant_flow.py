@@ -24,7 +24,8 @@ PAPER = """
         [1, 1, 1] AS shape, [1, 1, 1] AS spacing, 'RAS' AS orientation, 4 AS n_instances, 'h' AS image_sha256, 'p' AS nifti_path
     FROM person WHERE i >= 2410;
     INSERT INTO imaging.segmentation BY NAME
-    SELECT 'NAKO' AS study, participant_id, '30' AS visit, 'v1' AS model_version, 'done' AS status, 1 AS attempts, 'h' AS image_sha256
+    SELECT 'NAKO' AS study, participant_id, '30' AS visit, 'v1' AS model_version, 'done' AS status, 1 AS attempts, 'h' AS image_sha256,
+        false AS is_low_memory
     FROM person WHERE i >= 2410;
     INSERT INTO imaging.muscle BY NAME
     SELECT 'NAKO' AS study, participant_id, '30' AS visit, 'v1' AS model_version, compartment, side, 1000 AS volume_ml, 12 AS max_csa_cm2, 'm' AS mask_sha256, 'nako' AS release
