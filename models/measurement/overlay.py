@@ -19,7 +19,8 @@ from scipy import ndimage
 from models.segmentation.anatomy import LABELS
 
 WIDTH = 1400
-QUALITY = 72  # of the WebP
+QUALITIES = (72, 55, 40, 25)  # of the WebP: the best that is small enough; noise costs most of the bytes
+MAX_BYTES = 200_000
 YELLOW, TURQUOISE = np.array([255, 214, 10]), np.array([64, 224, 208])
 _BACKGROUND, _INK, _FAINT = (16, 16, 18), (240, 240, 240), (150, 150, 155)
 _MARGIN_MM = 25.0
@@ -102,8 +103,11 @@ def draw_overlay(
         top += heights[row + 1] + _CAPTION + _GAP
     for number, text in enumerate(verdicts or ["Every automatic check passed."]):
         pen.text((_GAP, top + number * line), _fit(text, WIDTH - 2 * _GAP, 17), _INK, _font(17))
-    buffer = BytesIO()
-    figure.save(buffer, "WEBP", quality=QUALITY, method=2)
+    for quality in QUALITIES:
+        buffer = BytesIO()
+        figure.save(buffer, "WEBP", quality=quality, method=2)
+        if buffer.tell() < MAX_BYTES:
+            break
     return buffer.getvalue()
 
 
