@@ -3,6 +3,7 @@
 Each function reads verified files, writes files atomically, and returns a small result for the driver to store.
 """
 
+import json
 import time
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -22,10 +23,12 @@ from models.imaging.nifti import (
     combined_sha256,
     read_image_sha256,
     read_volume,
+    sidecar_path,
     write_contrasts,
+    write_file,
     write_volume,
 )
-from models.measurement.morphometry import measure_muscles, measure_profile
+from models.measurement import morphometry, overlay, quality
 from models.segmentation.geometry import check_geometry
 from models.segmentation.inference import TILE_STEP, Model, Segmenter, choose_device, choose_precision, open_model
 from models.statistics import normative
@@ -183,34 +186,97 @@ def _load_segmenter(
     return model, Segmenter(model, device, precision, is_low_memory), device
 
 
-@dataclass(frozen=True)
-class Measurement:
-    """Rows of imaging.csa_profile and imaging.muscle of one case, without their keys."""
-
-    profile: pd.DataFrame
-    muscles: pd.DataFrame
-
-
-def measure(case: ImageCase) -> Measurement:
-    """Verified mask and volumes -> profile and muscles.
+def measure(case: ImageCase) -> morphometry.Morphometry:
+    """Verified mask, fat and water -> rows of imaging.csa_profile and imaging.muscle, without their keys.
 
     Raises
     ------
     CorruptVolume
         If a stored file is not what was written.
     """
-    labels, _ = read_volume(case.home / case.folder / f"{case.model}_dseg.nii.gz")
-    dixon = _read_dixon(case)
-    profile = measure_profile(labels, dixon)
-    return Measurement(profile, measure_muscles(labels, dixon, profile))
+    labels, affine = _read_mask(case)
+    signals = _read_contrasts(case, ("fat", "water"))
+    return morphometry.measure(labels, affine, **{contrast: voxels for contrast, (voxels, _) in signals.items()})
+
+
+@dataclass(frozen=True)
+class QualityCase:
+    """A measured case to be judged, with the covariates that its size is compared with, and the limits in force."""
+
+    image: ImageCase
+    sex: str | None
+    height_cm: float | None
+    weight_kg: float | None
+    thresholds: dict[str, quality.Threshold]
+    labels: dict[str, str]
+    corrects_swaps: bool
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """Verdicts of a case (`quality.judge`), and the new image hashes of water and fat where a whole swap was undone."""
+
+    checks: pd.DataFrame
+    corrected: dict[str, str] | None
+
+
+def inspect(case: QualityCase) -> Inspection:
+    """Verified mask and volumes -> verdicts, and the overlay figure beside them.
+
+    Raises
+    ------
+    CorruptVolume
+        If a stored file is not what was written.
+    """
+    labels, affine = _read_mask(case.image)
+    dixon = _read_dixon(case.image)
+    measured = morphometry.measure(labels, affine, dixon.volumes["fat"], dixon.volumes["water"])
+    findings, evidence = quality.check_image(dixon)
+    findings |= quality.check_mask(labels, measured)
+    findings |= quality.check_outcome(measured, case.sex, case.height_cm, case.weight_kg)
+    checks = quality.judge(findings, case.thresholds)
+    lines = quality.describe_verdicts(checks, case.labels)
+    is_synthetic = case.image.study == "synthetic"
+    title = "synthetic: invented data, no real person" if is_synthetic else case.image.study
+    figure = overlay.draw_overlay(
+        labels, dixon.volumes["water"], affine, measured.profile, lines, f"{title} · {case.image.model}"
+    )
+    write_file(case.image.home / case.image.folder / f"{case.image.model}_overlay.webp", figure)
+    is_whole_swap = evidence.swapped_pct > quality.WHOLE_SWAP_PCT
+    return Inspection(checks, _exchange(case.image, dixon) if is_whole_swap and case.corrects_swaps else None)
+
+
+def _exchange(case: ImageCase, dixon: DixonSet) -> dict[str, str]:
+    """Exchange the stored water and fat; returns their image hashes.
+
+    Water is absent until both are written: a crash in between makes the next intake read the delivery again.
+    """
+    paths = {contrast: case.home / case.folder / f"{contrast}.nii.gz" for contrast in ("water", "fat")}
+    facts = {contrast: json.loads(sidecar_path(path).read_bytes()) for contrast, path in paths.items()}
+    paths["water"].unlink()
+    hashes = {}
+    for contrast, source in (("fat", "water"), ("water", "fat")):
+        provenance = {**facts[contrast], "swap_corrected": True}
+        hashes[contrast] = write_volume(paths[contrast], dixon.volumes[source], dixon.affine, provenance)
+    return hashes
+
+
+def _read_mask(case: ImageCase) -> tuple[np.ndarray, np.ndarray]:
+    return read_volume(case.home / case.folder / f"{case.model}_dseg.nii.gz")
 
 
 def _read_dixon(case: ImageCase) -> DixonSet:
+    images = _read_contrasts(case, CONTRASTS)
+    return DixonSet({contrast: voxels for contrast, (voxels, _) in images.items()}, images["in"][1])
+
+
+def _read_contrasts(case: ImageCase, contrasts: tuple[str, ...]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Some of the case's contrasts, verified; the sidecars of all four must be those of the manifest."""
     paths = {contrast: case.home / case.folder / f"{contrast}.nii.gz" for contrast in CONTRASTS}
-    images = {contrast: read_volume(path) for contrast, path in paths.items()}
+    images = {contrast: read_volume(paths[contrast]) for contrast in contrasts}
     if combined_sha256({contrast: read_image_sha256(path) for contrast, path in paths.items()}) != case.image_sha256:
         raise CorruptVolume("The stored volumes are not those of the manifest; take the release in again.")
-    return DixonSet({contrast: voxels for contrast, (voxels, _) in images.items()}, images["in"][1])
+    return images
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,11 @@ class Settings(BaseSettings):
     workers: int | None = Field(None, ge=1)
     device: str = Field("auto", pattern="^(auto|cpu|cuda)$")
     min_cell: int = Field(10, ge=1)
-    model: str = "phantom-v1"
+    model: str = "phantom-v2"
     secret_key: str = ""
     hash_pseudonyms: bool = False
+    correct_swaps: bool = False
+    destroy_snapshots: bool = False
 
     @property
     def local_workers(self) -> int:
@@ -44,6 +46,16 @@ class Settings(BaseSettings):
     def warehouse_file(self) -> Path:
         """The pipeline's database."""
         return self.home / "warehouse.duckdb"
+
+    @property
+    def rewrite_marker(self) -> Path:
+        """Exists while deleted rows still have bytes in the warehouse file."""
+        return self.home / "warehouse.rewrite"
+
+    @property
+    def withdrawals(self) -> Path:
+        """Tombstones, and what the steward has to destroy."""
+        return self.home / "withdrawals"
 
     @property
     def snapshots(self) -> Path:

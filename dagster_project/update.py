@@ -56,11 +56,32 @@ def update(names: list[str]) -> str:
         instance.add_dynamic_partitions(releases.name, [release.name for release in changed])
         for release in changed:
             blocked = _execute(definitions.resolve_job_def("release_update"), instance, release.name)
+            if not blocked and has_requeued_cases(release.name):
+                blocked = _execute(definitions.resolve_job_def("release_update"), instance, release.name)
             if blocked:
                 return f"blocked: {', '.join(blocked)}"
         blocked = _execute(definitions.resolve_job_def("cohort_update"), instance, None)
     stamp = (settings.snapshots / "current").resolve().name
     return f"blocked: {', '.join(blocked)}" if blocked else f"published {stamp}"
+
+
+def has_requeued_cases(release: str) -> bool:
+    """Whether quality control corrected images of the release (fat-water swaps), so that they want segmenting again."""
+    settings = load_settings()
+    with duckdb.connect(str(settings.warehouse_file), read_only=True) as connection:
+        return bool(
+            connection.execute(
+                """
+                SELECT count(*)
+                FROM segmentation_worklist($model)
+                WHERE release = $release AND attempts = 0
+                    AND (study, participant_id, visit) IN (
+                        SELECT (study, participant_id, visit) FROM raw.dixon_series WHERE is_swap_corrected
+                    )
+                """,
+                {"model": open_model(settings.model).model_version, "release": release},
+            ).fetchone()[0]
+        )
 
 
 def is_published(release: Release) -> bool:

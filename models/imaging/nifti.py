@@ -116,6 +116,11 @@ def write_volume(path: Path, array: np.ndarray, affine: np.ndarray, provenance: 
     return image_hash
 
 
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file that belongs to a volume (its figure): to a temporary file that is synced and renamed."""
+    _write_atomically(path, [content])
+
+
 def write_contrasts(folder: Path, dixon: DixonSet, provenance: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     """Write ``<contrast>.nii.gz`` of all four contrasts, two at a time: while the disk syncs one, the next is compressed.
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from models.imaging.dixon import DixonSet
-from models.measurement.morphometry import measure_muscles, measure_profile
+from models.measurement.morphometry import measure
 from models.segmentation.anatomy import SIDES
 from models.segmentation.inference import InvalidModel, Model
 
@@ -73,7 +73,7 @@ def compare_measures(automatic: np.ndarray, manual: np.ndarray, dixon: DixonSet)
 
 def _measure(labels: np.ndarray, dixon: DixonSet) -> tuple[dict[str, float], dict[str, str | None]]:
     """Values by measure, and the reasons of those that are NaN."""
-    muscles = measure_muscles(labels, dixon, measure_profile(labels, dixon)).set_index(["compartment", "side"])
+    muscles = measure(labels, dixon.affine).muscles.set_index(["compartment", "side"])
     values, reasons = {}, {}
     for stem, unit, compartment, column, factor in (
         ("csa_psoas", "cm2", "psoas", "max_csa_cm2", 1),

@@ -10,7 +10,10 @@ CREATE TABLE IF NOT EXISTS imaging.csa_profile (
     z_mm FLOAT NOT NULL,
     position_pct FLOAT NOT NULL,
     csa_cm2 FLOAT NOT NULL CHECK (csa_cm2 >= 0),
+    centroid_x_mm FLOAT,
+    centroid_y_mm FLOAT,
     fat_fraction_pct FLOAT,
+    fat_fraction_eroded_pct FLOAT,
     release VARCHAR NOT NULL
 );
 COMMENT ON TABLE imaging.csa_profile IS 'CSA profile. Cross-sectional area per axial slice, measured on masks or imported.';
@@ -23,6 +26,9 @@ COMMENT ON COLUMN imaging.csa_profile.side IS 'Side. left or right of the partic
 COMMENT ON COLUMN imaging.csa_profile.slice_index IS 'Slice. Counted from the cranial end of the compartment and side, which is 0. [1]';
 COMMENT ON COLUMN imaging.csa_profile.z_mm IS 'Slice position. World z of the slice centre, growing to the head. [mm]';
 COMMENT ON COLUMN imaging.csa_profile.position_pct IS 'Position. 100 (i + 0.5) / N from the cranial end, N slices from first to last. [%]';
-COMMENT ON COLUMN imaging.csa_profile.csa_cm2 IS 'Cross-sectional area. Mask pixels in the axial slice times in-plane pixel area. [cm2]';
+COMMENT ON COLUMN imaging.csa_profile.csa_cm2 IS 'Cross-sectional area. Mask pixels in the slice times in-plane pixel area; the slice''s tilt against the body axis is imaging.muscle.slice_tilt_deg. [cm2]';
+COMMENT ON COLUMN imaging.csa_profile.centroid_x_mm IS 'Centroid, x. World x of the slice''s mask, growing to the right; NULL in an empty slice. [mm]';
+COMMENT ON COLUMN imaging.csa_profile.centroid_y_mm IS 'Centroid, y. World y of the slice''s mask, growing to the front; NULL in an empty slice. [mm]';
+COMMENT ON COLUMN imaging.csa_profile.fat_fraction_eroded_pct IS 'Fat fraction inside. As the fat fraction, over the mask eroded by one voxel in three dimensions; NULL where nothing is left. [%]';
 COMMENT ON COLUMN imaging.csa_profile.fat_fraction_pct IS 'Fat fraction. Sum F / sum (F + W) over the slice''s mask; a T1-weighted two-point signal fraction, not PDFF. [%]';
 COMMENT ON COLUMN imaging.csa_profile.release IS 'Release. Delivery the profile came from.';

@@ -16,7 +16,8 @@ CREATE TABLE IF NOT EXISTS raw.dixon_series (
     software_version VARCHAR,
     n_instances INTEGER NOT NULL,
     image_sha256 VARCHAR NOT NULL,
-    nifti_path VARCHAR NOT NULL
+    nifti_path VARCHAR NOT NULL,
+    is_swap_corrected BOOLEAN
 );
 COMMENT ON TABLE raw.dixon_series IS 'Dixon series. Manifest of the contrast volumes that passed intake.';
 COMMENT ON COLUMN raw.dixon_series.study IS 'Study. "synthetic" marks invented data.';
@@ -36,3 +37,4 @@ COMMENT ON COLUMN raw.dixon_series.software_version IS 'Software version. Of the
 COMMENT ON COLUMN raw.dixon_series.n_instances IS 'Instances. DICOM files of this contrast. [1]';
 COMMENT ON COLUMN raw.dixon_series.image_sha256 IS 'Image hash. sha256 over dtype, shape, affine and voxels.';
 COMMENT ON COLUMN raw.dixon_series.nifti_path IS 'NIfTI path. Relative to MYONORM_HOME.';
+COMMENT ON COLUMN raw.dixon_series.is_swap_corrected IS 'Swap corrected. Water and fat were delivered exchanged and have been exchanged back (MYONORM_CORRECT_SWAPS).';

@@ -12,7 +12,7 @@ import pytest
 from models.imaging.demo import expected_truth
 from models.imaging.dixon import CONTRASTS, DixonSet
 from models.imaging.phantom import REDUCED_GRID, Grid, Person, draw_person, render, true_measures
-from models.measurement.morphometry import measure_muscles, measure_profile
+from models.measurement.morphometry import measure
 from models.segmentation import inference
 from models.segmentation.anatomy import LABELS, SIDES
 from models.segmentation.inference import InvalidModel, Segmenter, open_model
@@ -39,7 +39,7 @@ def test_ten_fresh_phantoms_with_stronger_noise_and_bmi_beyond_the_training_rang
 def relative_errors(segmenter, phantom) -> pd.Series:
     """Predicted by true measure minus 1, by the warehouse's names, each side for itself."""
     labels = segmenter.segment(phantom.dixon)
-    muscles = measure_muscles(labels, phantom.dixon, measure_profile(labels, phantom.dixon))
+    muscles = measure(labels, phantom.dixon.affine).muscles
     muscles = muscles.set_index(["compartment", "side"])
     measured = {f"csa_psoas_{side}_cm2": muscles.loc[("psoas", side), "max_csa_cm2"] for side in SIDES}
     measured |= {f"volume_gluteus_{side}_l": muscles.loc[("gluteus", side), "volume_ml"] / 1000 for side in SIDES}

@@ -1,0 +1,162 @@
+"""Automatic quality control of measured cases: verdicts, the overlay figure, and whole fat-water swaps undone where allowed.
+
+What belongs here: which cases are judged, storing, and the run's worst cases as a montage. The checks are
+`models.measurement.quality`'s. A case is judged once for each mask: a later release or threshold rewrites no old verdict.
+"""
+
+import base64
+from io import BytesIO
+from pathlib import Path
+
+import dagster as dg
+import duckdb
+import pandas as pd
+from PIL import Image
+
+from dagster_project import engine
+from dagster_project.asset_specs import describe_table
+from dagster_project.case_work import ImageCase, QualityCase, inspect
+from dagster_project.catalog import SQL
+from dagster_project.defs.releases import releases
+from dagster_project.defs.statistics import refill
+from dagster_project.settings import Settings, load_settings
+from dagster_project.warehouse import Warehouse, count_rows, insert, transaction
+from models.measurement.quality import NOT_INSPECTED, Finding, judge, read_thresholds
+from models.segmentation.inference import open_model
+from models.statistics.exclusion import regress_exclusion
+
+DEADLINE_S = 600
+THRESHOLDS = SQL / "ref" / "threshold.csv"
+KEYS = ("study", "participant_id", "visit", "model_version")
+N_WORST, TILE_PX = 6, 460
+
+
+@dg.asset(**describe_table("ref.threshold"), group_name="ref")
+def threshold(warehouse: Warehouse) -> dg.MaterializeResult:
+    return refill(warehouse, "ref.threshold", lambda _: pd.read_csv(THRESHOLDS))
+
+
+@dg.asset(
+    **describe_table("imaging.quality"),
+    partitions_def=releases,
+    group_name="imaging",
+    deps=[["imaging", "csa_profile"], ["imaging", "muscle"], ["raw", "participant"], ["raw", "dixon_series"]],
+)
+def quality(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.MaterializeResult:
+    settings = load_settings()
+    with warehouse.connect() as connection:
+        cases = list_cases(connection, settings, context.partition_key)
+        n_corrected = 0
+        hashes = {case.image: mask_sha256 for case, mask_sha256 in cases}
+        outcomes = engine.open_engine(settings).run(inspect, [case for case, _ in cases], DEADLINE_S)
+        for done, outcome in enumerate(outcomes, start=1):
+            n_corrected += record(connection, outcome, hashes[outcome.case.image], context.partition_key)
+            context.log.info(f"{context.partition_key}: {done} of {len(cases)} cases, {outcome.code or 'judged'}")
+        connection.execute("CHECKPOINT")
+        n_rows = count_rows(connection, "imaging.quality")
+        worst = list_worst(connection, settings.home, context.partition_key)
+    metadata = {"judged": len(cases), "swaps_corrected": n_corrected, "dagster/row_count": n_rows}
+    if worst:
+        metadata["worst_cases"] = dg.MetadataValue.md(draw_montage(worst))
+    return dg.MaterializeResult(metadata=metadata)
+
+
+@dg.asset(
+    **describe_table("stats.exclusion_regression"),
+    group_name="stats",
+    deps=[["marts", "participant_state"], ["raw", "participant"], ["ref", "band"]],
+)
+def exclusion_regression(warehouse: Warehouse) -> dg.MaterializeResult:
+    return refill(warehouse, "stats.exclusion_regression", regress_sets)
+
+
+def regress_sets(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
+    """The regression of every measured analysis set."""
+    persons = connection.execute("FROM marts.eligibility ORDER BY analysis_set, participant_id").df()
+    tables = [
+        regress_exclusion(rows).assign(analysis_set=analysis_set)
+        for analysis_set, rows in persons.groupby("analysis_set")
+    ]
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+
+
+def list_cases(
+    connection: duckdb.DuckDBPyConnection, settings: Settings, release: str
+) -> list[tuple[QualityCase, str]]:
+    """The release's measured masks that were not judged yet, each with the mask's hash."""
+    rows = connection.execute(
+        """
+        SELECT DISTINCT
+            study, participant_id, visit, ledger.image_sha256, model_version, ledger.mask_sha256, sex, height_cm, weight_kg
+        FROM imaging.segmentation AS ledger
+        JOIN imaging.muscle AS muscle USING (study, participant_id, visit, model_version, mask_sha256)
+        ANTI JOIN imaging.quality AS judged USING (study, participant_id, visit, model_version, mask_sha256)
+        LEFT JOIN raw.current_participant AS person USING (study, participant_id, visit)
+        WHERE status = 'done' AND model_version = $model AND muscle.release = $release
+        ORDER BY ALL
+        """,
+        {"model": open_model(settings.model).model_version, "release": release},
+    ).fetchall()
+    thresholds, registry = read_thresholds(THRESHOLDS), pd.read_csv(THRESHOLDS)
+    labels = dict(zip(registry["check_name"], registry["label"] + ", " + registry["unit"].astype(str), strict=True))
+    cases = []
+    for study, participant_id, visit, image_sha256, model, mask_sha256, *covariates in rows:
+        image = ImageCase(settings.home, study, participant_id, visit, image_sha256, 0, model, settings.device)
+        cases.append((QualityCase(image, *covariates, thresholds, labels, settings.correct_swaps), mask_sha256))
+    return cases
+
+
+def record(connection: duckdb.DuckDBPyConnection, outcome: engine.Outcome, mask_sha256: str, release: str) -> bool:
+    """Replace the case's verdicts; enter an undone swap into the manifest, which queues the case again; returns whether."""
+    case = outcome.case.image
+    key = dict(zip(KEYS, (case.study, case.participant_id, case.visit, case.model), strict=True))
+    if outcome.code:
+        checks = judge({NOT_INSPECTED: Finding(1.0, outcome.message)}, outcome.case.thresholds)
+    else:
+        checks = outcome.result.checks
+    corrected = None if outcome.code else outcome.result.corrected
+    with transaction(connection):
+        connection.execute(f"DELETE FROM imaging.quality WHERE ({', '.join(KEYS)}) = (?, ?, ?, ?)", list(key.values()))
+        insert(connection, "imaging.quality", checks.assign(**key, mask_sha256=mask_sha256, release=release))
+        for contrast, image_sha256 in (corrected or {}).items():
+            connection.execute(
+                "UPDATE raw.dixon_series SET image_sha256 = ?, is_swap_corrected = true"
+                " WHERE (study, participant_id, visit, contrast, release) = (?, ?, ?, ?, ?)",
+                [image_sha256, case.study, case.participant_id, case.visit, contrast, release],
+            )
+    return corrected is not None
+
+
+def list_worst(connection: duckdb.DuckDBPyConnection, home: Path, release: str) -> list[Path]:
+    """Overlay figures of the release's most suspect cases: most failed checks, then most warnings."""
+    rows = connection.execute(
+        """
+        SELECT study, participant_id, visit, model_version
+        FROM imaging.quality
+        WHERE release = ? AND verdict <> 'pass'
+        GROUP BY ALL
+        ORDER BY count(*) FILTER (verdict = 'fail') DESC, count(*) DESC, participant_id, visit
+        LIMIT ?
+        """,
+        [release, N_WORST],
+    ).fetchall()
+    paths = [
+        home / "derivatives" / study / participant_id / visit / f"{model}_overlay.webp"
+        for study, participant_id, visit, model in rows
+    ]
+    return [path for path in paths if path.is_file()]
+
+
+def draw_montage(paths: list[Path]) -> str:
+    """The figures side by side, three in a row, as a picture in Markdown."""
+    tiles = []
+    for path in paths:
+        with Image.open(path) as figure:
+            tiles.append(figure.convert("RGB").resize((TILE_PX, round(figure.height * TILE_PX / figure.width))))
+    height, columns = max(tile.height for tile in tiles), min(3, len(tiles))
+    montage = Image.new("RGB", (TILE_PX * columns, height * -(-len(tiles) // columns)))
+    for number, tile in enumerate(tiles):
+        montage.paste(tile, (TILE_PX * (number % columns), height * (number // columns)))
+    buffer = BytesIO()
+    montage.save(buffer, "WEBP", quality=60, method=2)
+    return f"![worst cases](data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()})"
