@@ -24,6 +24,7 @@ class Settings(BaseSettings):
     model: str = "phantom-v1"
     secret_key: str = ""
     hash_pseudonyms: bool = False
+    destroy_snapshots: bool = False
 
     @property
     def local_workers(self) -> int:
@@ -44,6 +45,16 @@ class Settings(BaseSettings):
     def warehouse_file(self) -> Path:
         """The pipeline's database."""
         return self.home / "warehouse.duckdb"
+
+    @property
+    def rewrite_marker(self) -> Path:
+        """Exists while deleted rows still have bytes in the warehouse file."""
+        return self.home / "warehouse.rewrite"
+
+    @property
+    def withdrawals(self) -> Path:
+        """Tombstones, and what the steward has to destroy."""
+        return self.home / "withdrawals"
 
     @property
     def snapshots(self) -> Path:

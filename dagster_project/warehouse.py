@@ -3,14 +3,17 @@
 What belongs here: the connection and the schema. What is written belongs to the assets, publication to `defs/publication.py`.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import dagster as dg
 import duckdb
 from filelock import FileLock
 
 from dagster_project.catalog import SCHEMAS, compile_catalog
+from dagster_project.code_version import hash_code
 from dagster_project.settings import load_settings
 
 
@@ -25,10 +28,29 @@ class Warehouse(dg.ConfigurableResource):
         with FileLock(settings.home / "warehouse.lock"):
             connection = duckdb.connect(str(settings.warehouse_file))
             try:
+                connection.execute("SET VARIABLE code_version = $hash", {"hash": hash_code()})
                 declare_schema(connection)
                 yield connection
             finally:
                 connection.close()
+                if settings.rewrite_marker.exists():
+                    rewrite(settings.warehouse_file)
+                    settings.rewrite_marker.unlink()
+
+
+def rewrite(file: Path) -> None:
+    """Copy a database into a new file that takes its place: bytes of deleted rows stay behind in the old one."""
+    fresh = file.with_suffix(".rewriting")
+    fresh.unlink(missing_ok=True)
+    with duckdb.connect() as connection:
+        for path, name in ((file, "old"), (fresh, "fresh")):
+            literal = str(path).replace("'", "''")
+            connection.execute(f"ATTACH '{literal}' AS {name}")
+        connection.execute("COPY FROM DATABASE old TO fresh")
+        connection.execute("CHECKPOINT fresh")
+    with fresh.open("rb") as written:
+        os.fsync(written.fileno())
+    os.replace(fresh, file)
 
 
 def declare_schema(connection: duckdb.DuckDBPyConnection, schemas: tuple[str, ...] = SCHEMAS) -> None:

@@ -1,6 +1,14 @@
-"""Withdrawn persons: removed from tables and derivatives, kept out by keyed-hash tombstones."""
+"""Withdrawn persons: removed from tables, derivatives and verdicts, kept out by keyed-hash tombstones.
 
+What belongs here: forgetting, the tombstones on disk, what is left for the steward to destroy, and the proof of absence.
+Never a log line with an id.
+"""
+
+import mmap
+import re
 import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
@@ -9,7 +17,19 @@ import pandas as pd
 from dagster_project.case_work import derivative_folder
 from dagster_project.catalog import Table, compile_catalog
 from dagster_project.identity import Identity
-from dagster_project.warehouse import insert, transaction
+from dagster_project.settings import Settings
+from dagster_project.warehouse import insert, rewrite, transaction
+
+TO_DESTROY = "to_destroy.csv"
+UNPROVEN = "unproven"
+TOMBSTONE_COLUMNS = ["study", "participant_hmac", "release", "source"]
+SOURCES = """
+    SELECT 'measured' AS source
+    WHERE EXISTS (FROM raw.imaging_delivery WHERE study = $study AND participant_id = $id)
+        OR EXISTS (FROM raw.participant JOIN raw.release USING (release, study) WHERE study = $study AND participant_id = $id AND has_imaging)
+    UNION ALL
+    SELECT 'imported' WHERE EXISTS (FROM raw.measurement WHERE study = $study AND participant_id = $id)
+"""
 
 
 class Withdrawn:
@@ -29,24 +49,102 @@ class Withdrawn:
 
 
 def forget(
-    connection: duckdb.DuckDBPyConnection, home: Path, release: str, identity: Identity, delivered_ids: list[str]
+    connection: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    release: str,
+    identity: Identity,
+    delivered_ids: list[str],
 ) -> None:
-    """Remove persons from all tables and derivatives, and leave tombstones, on disk as well."""
-    tombstones = [identity.tombstone(delivered_id) for delivered_id in delivered_ids]
-    stored_ids = [identity.pseudonym(delivered_id) for delivered_id in delivered_ids]
+    """Remove persons from all tables, derivatives and verdicts, and leave tombstones, on disk as well.
+
+    The warehouse file is rewritten when its connection closes: deleted rows keep their bytes in the old file.
+    """
+    _restore_tombstones(connection, settings.withdrawals)
+    stored_ids = {delivered_id: identity.pseudonym(delivered_id) for delivered_id in delivered_ids}
+    tombstones = _bury(connection, release, identity, stored_ids)
+    if not stored_ids and not len(tombstones):
+        with transaction(connection):
+            connection.execute("DELETE FROM raw.withdrawal WHERE release = ?", [release])
+        return
+    was_known = _is_anyone_known(connection, identity.study, list(stored_ids.values()))
+    settings.withdrawals.mkdir(exist_ok=True)
+    if was_known:
+        settings.rewrite_marker.touch()
+        (settings.withdrawals / UNPROVEN).touch()
+        _list_for_the_steward(connection, settings, release, identity.study, list(stored_ids.values()))
     with transaction(connection):
         connection.execute("DELETE FROM raw.withdrawal WHERE release = ?", [release])
-        frame = pd.DataFrame({"study": identity.study, "participant_hmac": tombstones, "release": release})
-        insert(connection, "raw.withdrawal", frame)
-        for table in compile_catalog().tables.values() if stored_ids else ():
-            _forget_rows(connection, table, identity.study, stored_ids)
-    for stored_id in stored_ids:
-        shutil.rmtree(home / derivative_folder(identity.study, stored_id), ignore_errors=True)
-        _forget_in_work_packages(home, stored_id)
-    if tombstones:
-        folder = home / "withdrawals"
-        folder.mkdir(exist_ok=True)
-        (folder / f"{release}.csv").write_text("\n".join(["participant_hmac", *tombstones, ""]))
+        insert(connection, "raw.withdrawal", tombstones)
+        for table in compile_catalog().tables.values():
+            _forget_rows(connection, table, identity.study, list(stored_ids.values()))
+    for stored_id in stored_ids.values():
+        shutil.rmtree(settings.home / derivative_folder(identity.study, stored_id), ignore_errors=True)
+        _forget_verdicts(settings.home / "reviews", stored_id)
+        _forget_in_work_packages(settings.home, stored_id)
+    tombstones.to_csv(settings.withdrawals / f"{release}.csv", index=False)
+
+
+def _restore_tombstones(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
+    """Take tombstones on disk into a warehouse that does not have them (one that was built anew)."""
+    known = {row[0] for row in connection.execute("SELECT DISTINCT release FROM raw.withdrawal").fetchall()}
+    for path in sorted(folder.glob("*.csv")):
+        if path.name != TO_DESTROY and path.stem not in known:
+            insert(connection, "raw.withdrawal", pd.read_csv(path, dtype=str, usecols=TOMBSTONE_COLUMNS))
+
+
+def _bury(
+    connection: duckdb.DuckDBPyConnection, release: str, identity: Identity, stored_ids: dict[str, str]
+) -> pd.DataFrame:
+    """Tombstones with the sources the persons have data in; who is gone already keeps the earlier tombstone's."""
+    rows = []
+    for delivered_id, stored_id in stored_ids.items():
+        tombstone = identity.tombstone(delivered_id)
+        found = connection.execute(SOURCES, {"study": identity.study, "id": stored_id}).fetchall()
+        earlier = connection.execute(
+            "SELECT DISTINCT source FROM raw.withdrawal WHERE (study, participant_hmac, release) = (?, ?, ?) AND source IS NOT NULL",
+            [identity.study, tombstone, release],
+        ).fetchall()
+        for source in sorted({row[0] for row in found + earlier}) or [None]:
+            rows.append([identity.study, tombstone, release, source])
+    return pd.DataFrame(rows, columns=TOMBSTONE_COLUMNS, dtype=object)
+
+
+def _is_anyone_known(connection: duckdb.DuckDBPyConnection, study: str, stored_ids: list[str]) -> bool:
+    return any(
+        connection.execute(
+            f"SELECT 1 FROM {table.full_name} WHERE {_whose(table)} LIMIT 1", {"ids": stored_ids, "study": study}
+        ).fetchone()
+        for table in compile_catalog().tables.values()
+        if _whose(table)
+    )
+
+
+def _forget_rows(connection: duckdb.DuckDBPyConnection, table: Table, study: str, stored_ids: list[str]) -> None:
+    if _whose(table):
+        connection.execute(f"DELETE FROM {table.full_name} WHERE {_whose(table)}", {"ids": stored_ids, "study": study})
+
+
+def _whose(table: Table) -> str:
+    """Condition for the rows of persons $ids of $study; empty where the table is not about persons."""
+    columns = {column.name for column in table.columns}
+    if "participant_id" not in columns:
+        return ""
+    of_study = (
+        "study = $study" if "study" in columns else "release IN (FROM raw.release SELECT release WHERE study = $study)"
+    )
+    return f"list_contains($ids, participant_id) AND {of_study}"
+
+
+def _forget_verdicts(reviews: Path, stored_id: str) -> None:
+    """Drop the lines of a person from the append-only verdicts."""
+    pattern = re.compile(rf"(?<![A-Za-z0-9-]){re.escape(stored_id)}(?![A-Za-z0-9-])")
+    for path in sorted(path for path in reviews.rglob("*") if path.is_file()):
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        kept = [line for line in lines if not pattern.search(line)]
+        if len(kept) < len(lines):
+            fresh = path.with_name(f".{path.name}.rewriting")
+            fresh.write_text("".join(kept), encoding="utf-8")
+            fresh.replace(path)
 
 
 def _forget_in_work_packages(home: Path, stored_id: str) -> None:
@@ -57,13 +155,101 @@ def _forget_in_work_packages(home: Path, stored_id: str) -> None:
         sheet.write_text("\n".join([line for line in lines if not line.startswith(f"{stored_id},")] + [""]))
 
 
-def _forget_rows(connection: duckdb.DuckDBPyConnection, table: Table, study: str, stored_ids: list[str]) -> None:
-    columns = {column.name for column in table.columns}
-    if "participant_id" not in columns:
-        return
-    releases = "release IN (SELECT release FROM raw.release WHERE study = $study)"
-    connection.execute(
-        f"DELETE FROM {table.full_name} WHERE list_contains($ids, participant_id) AND "
-        + ("study = $study" if "study" in columns else releases),
+def _list_for_the_steward(
+    connection: duckdb.DuckDBPyConnection, settings: Settings, release: str, study: str, stored_ids: list[str]
+) -> None:
+    """Append what only the steward can destroy: snapshots, source files, models trained with the persons."""
+    delivered = connection.execute(
+        "SELECT DISTINCT release FROM (SELECT release, participant_id FROM raw.participant UNION SELECT release, participant_id FROM raw.imaging_delivery"
+        " UNION SELECT release, participant_id FROM raw.measurement UNION SELECT release, participant_id FROM imaging.csa_profile)"
+        " WHERE list_contains($ids, participant_id) ORDER BY ALL",
+        {"ids": stored_ids},
+    ).fetchall()
+    trained = connection.execute(
+        "SELECT DISTINCT model_version FROM imaging.segmentation_score"
+        " WHERE list_contains($ids, participant_id) AND study = $study AND validation = 'out_of_fold' ORDER BY ALL",
         {"ids": stored_ids, "study": study},
+    ).fetchall()
+    rows = [("snapshot", path.name) for path in list_snapshots(settings.snapshots)]
+    rows += [("release", name) for (name,) in delivered] + [("model", name) for (name,) in trained]
+    listed = pd.DataFrame(rows, columns=["kind", "name"]).assign(
+        withdrawn_in=release, listed_at=datetime.now(UTC).isoformat(timespec="seconds")
     )
+    path = settings.withdrawals / TO_DESTROY
+    listed.to_csv(path, mode="a", header=not path.exists(), index=False)
+
+
+def list_snapshots(snapshots: Path) -> list[Path]:
+    """Folders of published snapshots, oldest first."""
+    if not snapshots.is_dir():
+        return []
+    return sorted(path for path in snapshots.iterdir() if path.is_dir() and path.name[0].isdigit())
+
+
+def snapshots_to_destroy(settings: Settings) -> list[Path]:
+    """Snapshots that still hold someone who has withdrawn since."""
+    path = settings.withdrawals / TO_DESTROY
+    if not path.is_file():
+        return []
+    listed = pd.read_csv(path, dtype=str)
+    names = set(listed.loc[listed["kind"] == "snapshot", "name"])
+    return [folder for folder in list_snapshots(settings.snapshots) if folder.name in names]
+
+
+def find_traces(settings: Settings, ids: list[str]) -> list[Path]:
+    """Files under MYONORM_HOME whose name or bytes hold one of the ids; releases/ and listed snapshots are left out.
+
+    Ids in a database stand without separators, so two neighbours may spell a third: a hit there counts only where a fresh
+    copy of the same rows has fewer.
+    """
+    left_out = [settings.releases, *snapshots_to_destroy(settings)]
+    pattern = re.compile("|".join(re.escape(text) for text in sorted(ids, key=len, reverse=True)).encode())
+    return [
+        path
+        for path in _files(settings.home, left_out)
+        if ids
+        and (
+            pattern.search(str(path.relative_to(settings.home)).encode())
+            or ((hits := _count_hits(path, pattern)) and _is_trace(path, pattern, hits))
+        )
+    ]
+
+
+def _files(home: Path, left_out: list[Path]) -> Iterator[Path]:
+    for path in sorted(home.rglob("*")):
+        if path.is_file() and not path.is_symlink() and not any(path.is_relative_to(folder) for folder in left_out):
+            yield path
+
+
+def _count_hits(path: Path, pattern: re.Pattern[bytes]) -> int:
+    if not path.stat().st_size:
+        return 0
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return sum(1 for _ in pattern.finditer(content))
+
+
+def _is_trace(path: Path, pattern: re.Pattern[bytes], hits: int) -> bool:
+    if path.suffix != ".duckdb":
+        return True
+    copy = path.with_suffix(".copy")
+    shutil.copy(path, copy)
+    rewrite(copy)
+    n_live, is_in_row = _count_hits(copy, pattern), _is_in_a_row(copy, pattern.pattern.decode())
+    copy.unlink()
+    return is_in_row or hits > n_live
+
+
+def _is_in_a_row(path: Path, pattern: str) -> bool:
+    with duckdb.connect(str(path), read_only=True) as connection:
+        columns = connection.execute(
+            "SELECT schema_name, table_name, column_name FROM duckdb_columns()"
+            " WHERE NOT internal AND data_type LIKE '%VARCHAR%'"
+            " AND (schema_name, table_name) IN (SELECT (schema_name, table_name) FROM duckdb_tables())"
+        ).fetchall()
+        bounded = f"(^|[^A-Za-z0-9-])({pattern})($|[^A-Za-z0-9-])"
+        return any(
+            connection.execute(
+                f'SELECT 1 FROM "{schema}"."{table}" WHERE regexp_matches("{column}"::VARCHAR, ?) LIMIT 1', [bounded]
+            ).fetchone()
+            for schema, table, column in columns
+        )

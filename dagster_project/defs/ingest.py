@@ -49,7 +49,7 @@ def intake(context: dg.AssetExecutionContext, warehouse: Warehouse):
     issues = Issues(identity)
     with warehouse.connect() as connection:
         register(connection, release)
-        forget(connection, settings.home, release.name, identity, read_withdrawn_ids(release, issues))
+        forget(connection, settings, release.name, identity, read_withdrawn_ids(release, issues))
         withdrawn = Withdrawn(connection, identity)
         take_in_tables(connection, release, identity, withdrawn, issues)
         record_profile_issues(connection, release, issues)

@@ -14,6 +14,7 @@ from models.statistics import participants
 from models.statistics.association import correlate, regress
 from models.statistics.descriptive import band_percentiles, describe
 
+REGRESSION_TABLES = ("stats.regression", "stats.regression_test", "stats.regression_fit")
 UPSTREAM = [["ref", "analysis_set"], ["ref", "measure"], ["marts", "muscle_phenotype"], ["marts", "phenotype_value"]]
 
 
@@ -35,7 +36,8 @@ def read_values(connection: duckdb.DuckDBPyConnection, *kinds: str) -> pd.DataFr
         """
         SELECT
             analysis_set, measure, value,
-            person.sex, person.age_years, person.height_cm, person.weight_kg, person.bmi_kg_m2, person.age_band, person.bmi_band
+            person.sex, person.age_years, person.height_cm, person.weight_kg, person.bmi_kg_m2, person.centre,
+            person.age_band, person.bmi_band
         FROM marts.phenotype_value
         JOIN ref.analysis_set USING (study, source, model_version)
         JOIN marts.muscle_phenotype AS person USING (study, participant_id, visit, source, model_version)
@@ -101,17 +103,45 @@ def correlation(warehouse: Warehouse) -> dg.MaterializeResult:
     return refill(warehouse, "stats.correlation", lambda c: _compute(c, correlate, "muscle", "declared"))
 
 
-@dg.asset(**describe_table("stats.regression"), group_name="stats", deps=[*UPSTREAM, ["ref", "regression_model"]])
-def regression(warehouse: Warehouse) -> dg.MaterializeResult:
-    def regress_on_models(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
+@dg.multi_asset(
+    specs=[
+        dg.AssetSpec(**describe_table(table), group_name="stats", deps=[*UPSTREAM, ["ref", "regression_model"]])
+        for table in REGRESSION_TABLES
+    ],
+    can_subset=False,
+)
+def regression(warehouse: Warehouse):
+    """Fit every model of ref.regression_model once: coefficients, joint tests, residuals."""
+    with warehouse.connect() as connection:
         models = connection.execute("SELECT model, terms FROM ref.regression_model ORDER BY model").df()
-        return _compute(connection, lambda values: regress(values, models), "muscle", "declared")
+        values = read_values(connection, "muscle", "declared")
+        units = dict(connection.execute("SELECT measure, unit FROM ref.measure").fetchall())
+    result = regress(values, models)
+    frames = dict(
+        zip(REGRESSION_TABLES, (with_units(result.coefficients, units), result.tests, result.fits), strict=True)
+    )
+    for table, frame in frames.items():
+        written = refill(warehouse, table, lambda _, frame=frame: _of_set(frame, values))
+        yield dg.MaterializeResult(asset_key=table.split("."), metadata=written.metadata)
 
-    return refill(warehouse, "stats.regression", regress_on_models)
+
+def with_units(coefficients: pd.DataFrame, units: dict[str, str]) -> pd.DataFrame:
+    """Coefficients with the unit of their estimate: that of the measure, per unit of each covariate of the term."""
+
+    def unit_of(measure: str, term: str) -> str:
+        covariates = [name for name in term.split(":") if name in units] if "against" not in term else []
+        return " per ".join([units[measure], *(units[name] for name in covariates)])
+
+    unit = [unit_of(row.measure, row.term) for row in coefficients.itertuples()]
+    return coefficients.assign(unit=pd.Series(unit, index=coefficients.index, dtype=str))
 
 
 def _compute(
     connection: duckdb.DuckDBPyConnection, statistic: Callable[[pd.DataFrame], pd.DataFrame], *kinds: str
 ) -> pd.DataFrame:
     values = read_values(connection, *kinds)
-    return statistic(values).assign(analysis_set=values["analysis_set"].iloc[0]) if len(values) else pd.DataFrame()
+    return _of_set(statistic(values), values)
+
+
+def _of_set(frame: pd.DataFrame, values: pd.DataFrame) -> pd.DataFrame:
+    return frame.assign(analysis_set=values["analysis_set"].iloc[0]) if len(frame) else pd.DataFrame()

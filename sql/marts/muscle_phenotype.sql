@@ -23,7 +23,7 @@ CREATE TABLE IF NOT EXISTS marts.muscle_phenotype (
     volume_gluteus_total_l DOUBLE,
     volume_gluteus_total_per_height2_l_m2 DOUBLE
 );
-COMMENT ON TABLE marts.muscle_phenotype IS 'Muscle phenotype. Covariates and measures of every analysed participant and visit, one analysis set beside the other.';
+COMMENT ON TABLE marts.muscle_phenotype IS 'Muscle phenotype. Covariates and measures of every analysed participant and visit, one analysis set beside the other; rejected cases are absent, rejected muscles NULL.';
 COMMENT ON COLUMN marts.muscle_phenotype.study IS 'Study. "synthetic" marks invented data.';
 COMMENT ON COLUMN marts.muscle_phenotype.participant_id IS 'Participant. Pseudonym as delivered.';
 COMMENT ON COLUMN marts.muscle_phenotype.visit IS 'Visit. Verbatim text; NAKO: 30 = baseline, 60 = follow-up.';
@@ -56,7 +56,12 @@ WITH measured AS (
         max(volume_ml / 1000) FILTER (compartment = 'gluteus' AND side = 'left') AS volume_left,
         max(volume_ml / 1000) FILTER (compartment = 'gluteus' AND side = 'right') AS volume_right,
         NULL::DOUBLE AS volume_total
-    FROM imaging.muscle
+    FROM imaging.muscle AS muscle
+    ANTI JOIN imaging.rejection AS rejection
+        ON (rejection.study, rejection.participant_id, rejection.visit, rejection.model_version)
+            = (muscle.study, muscle.participant_id, muscle.visit, muscle.model_version)
+        AND coalesce(rejection.compartment, muscle.compartment) = muscle.compartment
+        AND coalesce(rejection.side, muscle.side) = muscle.side
     GROUP BY ALL
 ), imported AS (
     SELECT

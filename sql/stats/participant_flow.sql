@@ -1,4 +1,4 @@
--- STROBE: what became of every participant of every imaging or measurement release, in counts that add up.
+-- STROBE: what became of every participant, in counts that add up. Who has several visits counts where the furthest came.
 CREATE TABLE IF NOT EXISTS stats.participant_flow (
     study VARCHAR NOT NULL,
     source VARCHAR NOT NULL,
@@ -6,91 +6,67 @@ CREATE TABLE IF NOT EXISTS stats.participant_flow (
     position INTEGER NOT NULL,
     step VARCHAR NOT NULL,
     reason VARCHAR,
-    n INTEGER
+    n INTEGER,
+    code_version VARCHAR DEFAULT getvariable('code_version')
 );
 COMMENT ON TABLE stats.participant_flow IS 'Participant flow. Persons left after each step (reason NULL) and excluded before it (one reason each).';
 COMMENT ON COLUMN stats.participant_flow.study IS 'Study. "synthetic" marks invented data.';
 COMMENT ON COLUMN stats.participant_flow.source IS 'Source. measured (on masks) or imported (through measurements.csv).';
-COMMENT ON COLUMN stats.participant_flow.model_version IS 'Model. Version of the segmentation model; "imported" where imported.';
-COMMENT ON COLUMN stats.participant_flow.position IS 'Position. Order of the steps; exclusions carry the position of the step they lead to. [1]';
-COMMENT ON COLUMN stats.participant_flow.step IS 'Step. known, images delivered, images readable, analysed, with BMI.';
+COMMENT ON COLUMN stats.participant_flow.model_version IS 'Model. Version of the segmentation model; "imported" where imported, "none" before any segmentation.';
+COMMENT ON COLUMN stats.participant_flow.position IS 'Position. Order of the steps, and of the reasons; exclusions carry the position of the step they lead to. [1]';
+COMMENT ON COLUMN stats.participant_flow.step IS 'Step. known, not withdrawn, images delivered, images readable, segmented, analysed, with BMI.';
 COMMENT ON COLUMN stats.participant_flow.reason IS 'Reason. Of the exclusion; NULL on the row that counts who is left.';
 COMMENT ON COLUMN stats.participant_flow.n IS 'Persons. Number of distinct participants. [1]';
+COMMENT ON COLUMN stats.participant_flow.code_version IS 'Code version. Hash of the code and SQL that computed the row.';
 
-WITH analysed AS (
-    SELECT study, source, model_version, participant_id, bool_or(bmi_kg_m2 IS NOT NULL) AS has_bmi
+WITH step (position, step, is_of_images) AS (
+    VALUES
+        (1, 'known', false), (2, 'not withdrawn', false), (3, 'images delivered', true), (4, 'images readable', true),
+        (5, 'segmented', true), (6, 'analysed', false), (7, 'with BMI', false)
+), exit (precedence, position) AS (
+    VALUES (1, 2), (2, 3), (3, 4), (4, 5), (5, 5), (6, 6), (7, 6), (8, 7), (9, 8)
+), analysed AS (
+    SELECT study, participant_id, source, model_version, if(bmi_kg_m2 IS NULL, 8, 9) AS precedence
     FROM marts.muscle_phenotype
     WHERE is_first_visit
+), furthest AS (
+    SELECT
+        study, source, model_version, participant_id, max(precedence) AS precedence,
+        first(state ORDER BY precedence DESC) AS state,
+        first(reason ORDER BY precedence DESC, reason) AS reason
+    FROM marts.participant_state
     GROUP BY ALL
-), refused AS (
-    SELECT study, participant_id, arg_max(code, registration) AS code
-    FROM raw.intake_issue
-    JOIN raw.release USING (release)
-    WHERE is_refusal AND has_imaging AND participant_id IS NOT NULL AND path LIKE 'imaging/%'
-    GROUP BY ALL
-), imaged AS (
-    SELECT DISTINCT study, participant_id FROM raw.current_dixon_series
-), known_imaging AS (
-    SELECT study, participant_id FROM raw.participant JOIN raw.release USING (release, study) WHERE has_imaging
-    UNION
-    SELECT study, participant_id FROM refused
-    UNION
-    SELECT study, participant_id FROM imaged
-), model AS (
-    SELECT DISTINCT study, model_version FROM imaging.segmentation
-), failed AS (
-    SELECT study, model_version, participant_id, min(code) AS code
-    FROM imaging.segmentation
-    WHERE status = 'failed'
-    GROUP BY ALL
+), person AS (
+    -- Who is analysed counts as at the first analysed visit, as in every other statistic.
+    SELECT
+        study, source, model_version,
+        coalesce(analysed.precedence, furthest.precedence) AS precedence,
+        CASE coalesce(analysed.precedence, furthest.precedence)
+            WHEN 2 THEN if(source = 'measured', 'no images delivered', 'no values delivered')
+            WHEN 3 THEN reason
+            WHEN 4 THEN reason
+            WHEN 8 THEN 'height or weight missing'
+            WHEN 9 THEN NULL
+            ELSE state
+        END AS reason
+    FROM furthest
+    LEFT JOIN analysed USING (study, source, model_version, participant_id)
 ), fate AS (
     SELECT
-        known.study, 'measured' AS source, model.model_version, known.participant_id, analysed.has_bmi,
-        CASE
-            WHEN analysed.participant_id IS NOT NULL THEN NULL
-            WHEN imaged.participant_id IS NULL AND refused.code IS NULL THEN 'no images delivered'
-            WHEN imaged.participant_id IS NULL THEN refused.code
-            ELSE coalesce(failed.code, 'not yet segmented')
-        END AS reason,
-        CASE
-            WHEN analysed.participant_id IS NOT NULL THEN 4
-            WHEN imaged.participant_id IS NOT NULL THEN 3
-            WHEN refused.code IS NOT NULL THEN 2
-            ELSE 1
-        END AS reached
-    FROM known_imaging AS known
-    JOIN model USING (study)
-    LEFT JOIN analysed ON (analysed.study, analysed.participant_id, analysed.model_version, analysed.source)
-        = (known.study, known.participant_id, model.model_version, 'measured')
-    LEFT JOIN imaged ON (imaged.study, imaged.participant_id) = (known.study, known.participant_id)
-    LEFT JOIN refused ON (refused.study, refused.participant_id) = (known.study, known.participant_id)
-    LEFT JOIN failed ON (failed.study, failed.participant_id, failed.model_version)
-        = (known.study, known.participant_id, model.model_version)
-    UNION ALL
-    SELECT study, source, model_version, participant_id, has_bmi, NULL, 4
-    FROM analysed
-    WHERE source = 'imported'
-), step (position, step) AS (
-    VALUES (1, 'known'), (2, 'images delivered'), (3, 'images readable'), (4, 'analysed'), (5, 'with BMI')
-), remaining AS (
-    SELECT
-        study, source, model_version, position, step, NULL::VARCHAR AS reason,
-        count(*) FILTER (reached >= position OR (position = 5 AND reached = 4 AND has_bmi)) AS n
-    FROM fate CROSS JOIN step
-    WHERE source = 'measured' OR position >= 4
-    GROUP BY ALL
-), excluded AS (
-    SELECT study, source, model_version, reached + 1 AS position, step, reason, count(*) AS n
-    FROM fate JOIN step ON position = reached + 1
-    WHERE reason IS NOT NULL
+        study, source, model_version, if(source = 'imported' AND position = 3, 6, position) AS exit, reason, count(*) AS n
+    FROM person JOIN exit USING (precedence)
     GROUP BY ALL
     UNION ALL
-    SELECT study, source, model_version, 5, 'with BMI', 'height or weight missing', count(*)
-    FROM fate
-    WHERE reached = 4 AND NOT has_bmi
+    SELECT study, source, model_version, 2, 'withdrawn', count(DISTINCT participant_hmac)
+    FROM raw.withdrawal
+    JOIN (SELECT DISTINCT study, source, model_version FROM marts.participant_state) USING (study, source)
     GROUP BY ALL
 )
-SELECT * FROM remaining
+SELECT study, source, model_version, position, step, NULL AS reason, coalesce(sum(n) FILTER (exit > position), 0) AS n
+FROM fate CROSS JOIN step
+WHERE source = 'measured' OR NOT is_of_images
+GROUP BY ALL
 UNION ALL BY NAME
-SELECT * FROM excluded
+SELECT study, source, model_version, position, step, reason, n
+FROM fate JOIN step ON position = exit
 ORDER BY study, source, model_version, position, reason NULLS LAST;

@@ -9,7 +9,9 @@ CREATE TABLE IF NOT EXISTS stats.profile (
     bin INTEGER NOT NULL,
     n INTEGER,
     mean_share_pct DOUBLE,
-    sd_share_pct DOUBLE
+    sd_share_pct DOUBLE,
+    weighting VARCHAR DEFAULT 'unweighted',
+    code_version VARCHAR DEFAULT getvariable('code_version')
 );
 COMMENT ON TABLE stats.profile IS 'Spatial distribution. Share of the compartment''s total area in each of 100 equal bins from the cranial to the caudal end; a person''s shares sum to 100.';
 COMMENT ON COLUMN stats.profile.analysis_set IS 'Analysis set. In ref.analysis_set.';
@@ -22,42 +24,58 @@ COMMENT ON COLUMN stats.profile.bin IS 'Bin. 0 = cranial, 99 = caudal. [1]';
 COMMENT ON COLUMN stats.profile.n IS 'Persons. Number behind the row. [1]';
 COMMENT ON COLUMN stats.profile.mean_share_pct IS 'Mean share. Of the total area, f_b = 100 sum_i A_i w_ib / sum_i A_i, w_ib the fraction of slice i inside bin b. [%]';
 COMMENT ON COLUMN stats.profile.sd_share_pct IS 'SD of the share. Between persons. [%]';
+COMMENT ON COLUMN stats.profile.weighting IS 'Weighting. unweighted: no survey weights are used.';
+COMMENT ON COLUMN stats.profile.code_version IS 'Code version. Hash of the code and SQL that computed the row.';
 
+-- The smallest cells are summed first: n, sum and sum of squares are enough for the mean and SD of every larger one.
 WITH person AS (
     SELECT
         analysis_set, study, participant_id, visit, model_version, sex, age_band,
         (SELECT band FROM ref.band WHERE kind = 'bmi_group' AND bmi_kg_m2 > lower AND bmi_kg_m2 <= upper) AS bmi_group
     FROM marts.muscle_phenotype
     JOIN ref.analysis_set USING (study, source, model_version)
-    WHERE is_first_visit AND sex IS NOT NULL AND age_band IS NOT NULL
-), area AS (
-    SELECT
-        study, participant_id, visit, model_version, compartment, side, slice_index::DOUBLE AS slice_index,
-        count(*) OVER muscle AS n_slices,
-        100 * csa_cm2 / sum(csa_cm2) OVER muscle AS share_pct
-    FROM imaging.csa_profile
-    SEMI JOIN person USING (study, participant_id, visit, model_version)
-    WINDOW muscle AS (PARTITION BY study, participant_id, visit, model_version, compartment, side)
-), bin_share AS (
+    WHERE is_first_visit
+), muscle AS (
     SELECT
         study, participant_id, visit, model_version, compartment, side,
-        unnest(range(floor(100 * slice_index / n_slices)::BIGINT, ceil(100 * (slice_index + 1) / n_slices)::BIGINT)) AS bin,
-        slice_index, n_slices, share_pct
-    FROM area
+        list(csa_cm2::DOUBLE ORDER BY slice_index) AS area
+    FROM imaging.csa_profile
+    SEMI JOIN person USING (study, participant_id, visit, model_version)
+    GROUP BY ALL
+    HAVING sum(csa_cm2) > 0
+), slices_above AS (
+    SELECT
+        *, len(area) / 100 AS slices_per_bin, list_sum(area) AS total,
+        list_transform(range(0, len(area) + 1), lambda i: coalesce(list_sum(area[1:i]), 0)) AS above
+    FROM muscle
+), edge AS (
+    -- Percent of the area above each of the 101 edges of bins: whole slices, and part of the slice the edge lies in.
+    SELECT
+        * EXCLUDE (area, above),
+        list_transform(range(0, 101), lambda b: 100 / total * (
+            above[floor(b * slices_per_bin)::INTEGER + 1]
+            + (b * slices_per_bin - floor(b * slices_per_bin)) * coalesce(area[floor(b * slices_per_bin)::INTEGER + 1], 0)
+        )) AS above_pct
+    FROM slices_above
 ), distribution AS (
     SELECT
-        study, participant_id, visit, model_version, compartment, side, bin,
-        sum(share_pct * greatest(0,
-            least(bin + 1, 100 * (slice_index + 1) / n_slices) - greatest(bin, 100 * slice_index / n_slices)
-        ) * n_slices / 100) AS share_pct
-    FROM bin_share
+        study, participant_id, visit, model_version, compartment, side,
+        unnest(range(0, 100)) AS bin,
+        unnest(list_transform(range(0, 100), lambda b: above_pct[b + 2] - above_pct[b + 1])) AS share_pct
+    FROM edge
+), cell AS (
+    SELECT
+        analysis_set, compartment, side, sex, age_band, bmi_group, bin,
+        count(*) AS n, sum(share_pct) AS total, sum(share_pct ** 2) AS total_of_squares
+    FROM distribution
+    JOIN person USING (study, participant_id, visit, model_version)
     GROUP BY ALL
 )
 SELECT
-    analysis_set, compartment, side, sex, age_band, bmi_group, bin,
-    count(*) AS n, avg(share_pct) AS mean_share_pct, stddev_samp(share_pct) AS sd_share_pct
-FROM distribution
-JOIN person USING (study, participant_id, visit, model_version)
+    analysis_set, compartment, side, sex, age_band, bmi_group, bin, sum(cell.n) AS n,
+    sum(total) / sum(cell.n) AS mean_share_pct,
+    sqrt(greatest(sum(total_of_squares) - sum(total) ** 2 / sum(cell.n), 0) / nullif(sum(cell.n) - 1, 0)) AS sd_share_pct
+FROM cell
 GROUP BY analysis_set, compartment, side, bin, CUBE (sex, age_band, bmi_group)
 HAVING (grouping(sex) = 1 OR sex IS NOT NULL)
     AND (grouping(age_band) = 1 OR age_band IS NOT NULL)

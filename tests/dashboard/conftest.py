@@ -61,7 +61,7 @@ INSERT INTO stats.profile BY NAME
 SELECT analysis_set, compartment, side, sex, band AS age_band, bin, 100 AS n, 1 AS mean_share_pct
 FROM cell, ref.band, range(100) AS b (bin), unnest(['psoas', 'gluteus']) AS c (compartment), unnest(['left', 'right']) AS d (side)
 WHERE kind = 'age';
-INSERT INTO stats.participant_flow VALUES
+INSERT INTO stats.participant_flow (study, source, model_version, position, step, reason, n) VALUES
     ('synthetic', 'imported', 'imported', 4, 'analysed', NULL, 27805),
     ('synthetic', 'imported', 'imported', 5, 'with BMI', 'height or weight missing', 946),
     ('synthetic', 'imported', 'imported', 5, 'with BMI', NULL, 26859),
