@@ -1,7 +1,8 @@
 """A snapshot: two database files and the dictionary, complete before anyone sees them.
 
-What belongs here: copying whitelisted schemas into new files, suppression in the aggregate file, the dictionary, the switch of
-the link `current`. Blocks that were deleted keep data, so a file is never made by deleting from a copy.
+What belongs here: copying whitelisted schemas into new files, the dictionary, the switch of the link `current`. What the
+aggregate file may show is `suppression.py`'s work. Blocks that were deleted keep data, so a file is never made by deleting from
+a copy.
 """
 
 import json
@@ -13,58 +14,58 @@ import duckdb
 import pandas as pd
 
 from dagster_project.catalog import PUBLIC_SCHEMAS, SCHEMAS, compile_catalog, parse_comment
+from dagster_project.republication import compare_with_published
+from dagster_project.settings import Settings
+from dagster_project.suppression import DERIVED, suppress_tables
 from dagster_project.warehouse import declare_schema, insert
-from models.statistics.disclosure import suppress, suppress_complements
+from dagster_project.withdrawal import list_snapshots, snapshots_to_destroy
 
 KEPT_SNAPSHOTS = 5
 STORAGE_VERSION = "v1.4.0"
-BANDS = ["sex", "age_band", "bmi_band"]
-# Table -> keys along which nothing is summed, keys along which cells add up to a total.
-MARGINS = {
-    "stats.descriptive": (["analysis_set", "measure"], BANDS),
-    "stats.band_percentile": (["analysis_set", "measure"], BANDS),
-    "stats.correlation": (["analysis_set", "measure", "covariate"], ["sex"]),
-    "stats.regression": (["analysis_set", "model", "measure", "term"], ["sex"]),
-    "stats.profile": (["analysis_set", "compartment", "side", "bin"], ["sex", "age_band", "bmi_group"]),
-    "stats.segmentation_score": (
-        ["study", "model_version", "comparison", "validation", "compartment", "side", "metric"],
-        ["sex", "size_third"],
-    ),
-    "stats.training_set": (["study", "role", "measure"], ["sex"]),
-}
-COUNTS = {"norms.lms": "n_near", "norms.centile_model": "n"}
 
 
-def publish(connection: duckdb.DuckDBPyConnection, snapshots: Path, stamp: str, least: int) -> Path:
+def publish(connection: duckdb.DuckDBPyConnection, settings: Settings, stamp: str) -> Path:
     """Write snapshot `stamp` and make it the current one; returns its folder.
 
     Parameters
     ----------
     connection : DuckDBPyConnection
         The warehouse.
-    least : int
-        Statistics of fewer persons are NULL in the aggregate file.
+    settings : Settings
+        Statistics of fewer persons than `min_cell` are NULL in the aggregate file.
     """
+    snapshots = settings.snapshots
     building = snapshots / f".{stamp}.building"
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir(parents=True)
-    _write_file(connection, building / "normative.duckdb", PUBLIC_SCHEMAS, least)
-    _write_file(connection, building / "research.duckdb", SCHEMAS, None)
+    republication = compare_with_published(connection, _current(snapshots), settings.min_cell)
+    shown = suppress_tables(connection, settings.min_cell, republication)
+    republication.remember(connection, shown, stamp)
+    _write_file(connection, building / "normative.duckdb", PUBLIC_SCHEMAS, shown)
+    _write_file(connection, building / "research.duckdb", SCHEMAS, {})
     os.chmod(building / "research.duckdb", 0o600)
     _write_dictionary(building)
     for path in building.iterdir():
         _sync(path)
     os.replace(building, snapshots / stamp)
     _switch_current(snapshots, stamp)
-    for old in sorted(path for path in snapshots.iterdir() if path.is_dir() and path.name[0].isdigit())[
-        :-KEPT_SNAPSHOTS
-    ]:
+    for old in list_snapshots(snapshots)[:-KEPT_SNAPSHOTS]:
         shutil.rmtree(old)
+    if settings.destroy_snapshots:
+        for old in snapshots_to_destroy(settings):
+            shutil.rmtree(old)
     return snapshots / stamp
 
 
-def _write_file(connection: duckdb.DuckDBPyConnection, path: Path, schemas: tuple[str, ...], least: int | None) -> None:
-    """Write the tables of `schemas` into a new file; `least` applies suppression."""
+def _current(snapshots: Path) -> Path | None:
+    path = (snapshots / "current").resolve() / "normative.duckdb"
+    return path if path.is_file() else None
+
+
+def _write_file(
+    connection: duckdb.DuckDBPyConnection, path: Path, schemas: tuple[str, ...], shown: dict[str, pd.DataFrame]
+) -> None:
+    """Write the tables of `schemas` into a new file, those in `shown` as they are there."""
     (warehouse,) = connection.execute("SELECT current_database()").fetchone()
     path_literal = str(path).replace("'", "''")
     connection.execute(f"ATTACH '{path_literal}' AS published (STORAGE_VERSION '{STORAGE_VERSION}')")
@@ -74,10 +75,10 @@ def _write_file(connection: duckdb.DuckDBPyConnection, path: Path, schemas: tupl
         for name, table in compile_catalog().tables.items():
             if table.schema not in schemas or name == "meta.data_dictionary":
                 continue
-            if least is not None and _is_suppressible(name):
-                insert(
-                    connection, name, suppress_table(connection.execute(f"FROM {warehouse}.{name}").df(), name, least)
-                )
+            if name in shown:
+                insert(connection, name, shown[name])
+            elif shown and name in DERIVED:
+                connection.execute(f"INSERT INTO {name} BY NAME {table.query}")
             else:
                 connection.execute(f"INSERT INTO {name} BY NAME FROM {warehouse}.{name}")
         insert(connection, "meta.data_dictionary", describe_columns(connection))
@@ -85,36 +86,6 @@ def _write_file(connection: duckdb.DuckDBPyConnection, path: Path, schemas: tupl
     finally:
         connection.execute(f"USE {warehouse}")
         connection.execute("DETACH published")
-
-
-def _is_suppressible(name: str) -> bool:
-    columns = {column.name for column in compile_catalog().tables[name].columns}
-    return name in COUNTS or (name.startswith("stats.") and "n" in columns)
-
-
-def suppress_table(frame: pd.DataFrame, name: str, least: int) -> pd.DataFrame:
-    """Empty what fewer than `least` persons stand behind.
-
-    Cells that would give a suppressed one back by subtraction go as well. A participant flow with a small cell keeps only its
-    first count, since each of its counts is the difference of two others.
-    """
-    if name == "stats.participant_flow":
-        flow = frame.groupby(["study", "source", "model_version"])["n"]
-        has_small = flow.transform(lambda n: ((n > 0) & (n < least)).any())
-        return frame.assign(
-            n=frame["n"].astype("Int64").where(~has_small | ((frame["position"] == 1) & (frame["n"] >= least)))
-        )
-    if name in COUNTS:
-        return suppress(frame, least, [], n=COUNTS[name])
-    statistics = [
-        column.name
-        for column in compile_catalog().tables[name].columns
-        if column.data_type in ("DOUBLE", "FLOAT") or column.name == "strength"
-    ]
-    if name in MARGINS:
-        within, margins = MARGINS[name]
-        return suppress_complements(frame, least, statistics, within, margins)
-    return suppress(frame, least, statistics)
 
 
 def describe_columns(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:

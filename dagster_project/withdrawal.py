@@ -31,6 +31,25 @@ SOURCES = """
     SELECT 'imported' WHERE EXISTS (FROM raw.measurement WHERE study = $study AND participant_id = $id)
 """
 
+# In every cell that was published with them.
+COUNT_WITHDRAWN = """
+    UPDATE marts.published_cell AS cell
+    SET n_withdrawn = n_withdrawn + left_cell.n
+    FROM (
+        SELECT published.rowid AS cell, count(DISTINCT value.participant_id) AS n
+        FROM marts.published_cell AS published
+        JOIN marts.published_value AS value
+            ON value.measure = published.measure
+            AND value.since <= published.snapshot AND (value.until IS NULL OR value.until > published.snapshot)
+            AND coalesce(published.sex = value.sex, published.sex IS NULL)
+            AND coalesce(published.age_band = value.age_band, published.age_band IS NULL)
+            AND coalesce(published.bmi_band = value.bmi_band, published.bmi_band IS NULL)
+        WHERE value.study = $study AND list_contains($ids, value.participant_id)
+        GROUP BY ALL
+    ) AS left_cell
+    WHERE left_cell.cell = cell.rowid
+"""
+
 
 class Withdrawn:
     """Membership in the tombstones of a study, by delivered id."""
@@ -75,6 +94,7 @@ def forget(
     with transaction(connection):
         connection.execute("DELETE FROM raw.withdrawal WHERE release = ?", [release])
         insert(connection, "raw.withdrawal", tombstones)
+        connection.execute(COUNT_WITHDRAWN, {"study": identity.study, "ids": list(stored_ids.values())})
         for table in compile_catalog().tables.values():
             _forget_rows(connection, table, identity.study, list(stored_ids.values()))
     for stored_id in stored_ids.values():
@@ -202,16 +222,19 @@ def find_traces(settings: Settings, ids: list[str]) -> list[Path]:
     Ids in a database stand without separators, so two neighbours may spell a third: a hit there counts only where a fresh
     copy of the same rows has fewer.
     """
+    if not ids:
+        return []
     left_out = [settings.releases, *snapshots_to_destroy(settings)]
-    pattern = re.compile("|".join(re.escape(text) for text in sorted(ids, key=len, reverse=True)).encode())
+    anywhere = re.compile("|".join(map(re.escape, ids)).encode())
+    # Digits alone occur in any number, hash or time.
+    apart = re.compile(
+        "|".join(rf"(?<![0-9a-f.]){id}(?![0-9a-f])" if id.isdigit() else re.escape(id) for id in ids).encode()
+    )
     return [
         path
         for path in _files(settings.home, left_out)
-        if ids
-        and (
-            pattern.search(str(path.relative_to(settings.home)).encode())
-            or ((hits := _count_hits(path, pattern)) and _is_trace(path, pattern, hits))
-        )
+        if apart.search(str(path.relative_to(settings.home)).encode())
+        or (_is_in_database(path, anywhere) if path.suffix == ".duckdb" else _count_hits(path, apart) > 0)
     ]
 
 
@@ -228,9 +251,10 @@ def _count_hits(path: Path, pattern: re.Pattern[bytes]) -> int:
         return sum(1 for _ in pattern.finditer(content))
 
 
-def _is_trace(path: Path, pattern: re.Pattern[bytes], hits: int) -> bool:
-    if path.suffix != ".duckdb":
-        return True
+def _is_in_database(path: Path, pattern: re.Pattern[bytes]) -> bool:
+    hits = _count_hits(path, pattern)
+    if not hits:
+        return False
     copy = path.with_suffix(".copy")
     shutil.copy(path, copy)
     rewrite(copy)

@@ -9,6 +9,7 @@ import pandas as pd
 from dagster_project.asset_specs import describe_table
 from dagster_project.catalog import SQL
 from dagster_project.settings import load_settings
+from dagster_project.statistics_input import RANKED, read_values
 from dagster_project.warehouse import Warehouse, count_rows, insert, transaction
 from models.statistics import participants
 from models.statistics.association import correlate, regress
@@ -28,25 +29,6 @@ def refill(
             connection.execute(f"TRUNCATE {table}")
             insert(connection, table, frame)
         return dg.MaterializeResult(metadata={"dagster/row_count": count_rows(connection, table)})
-
-
-def read_values(connection: duckdb.DuckDBPyConnection, *kinds: str) -> pd.DataFrame:
-    """One row per person and measure of the analysis set, at the person's first analysed visit, with covariates and bands."""
-    return connection.execute(
-        """
-        SELECT
-            analysis_set, measure, value,
-            person.sex, person.age_years, person.height_cm, person.weight_kg, person.bmi_kg_m2, person.centre,
-            person.age_band, person.bmi_band
-        FROM marts.phenotype_value
-        JOIN ref.analysis_set USING (study, source, model_version)
-        JOIN marts.muscle_phenotype AS person USING (study, participant_id, visit, source, model_version)
-        JOIN ref.measure USING (measure)
-        WHERE person.is_first_visit AND list_contains($kinds, kind)
-        ORDER BY measure, participant_id
-        """,
-        {"kinds": list(kinds)},
-    ).df()
 
 
 @dg.asset(**describe_table("ref.measure"), group_name="ref", deps=[["raw", "release"]])
@@ -90,17 +72,17 @@ def pin_analysis_set(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
 
 @dg.asset(**describe_table("stats.descriptive"), group_name="stats", deps=UPSTREAM)
 def descriptive(warehouse: Warehouse) -> dg.MaterializeResult:
-    return refill(warehouse, "stats.descriptive", lambda c: _compute(c, describe, "muscle", "declared", "covariate"))
+    return refill(warehouse, "stats.descriptive", lambda c: _compute(c, describe, *RANKED, "covariate"))
 
 
 @dg.asset(**describe_table("stats.band_percentile"), group_name="stats", deps=UPSTREAM)
 def band_percentile(warehouse: Warehouse) -> dg.MaterializeResult:
-    return refill(warehouse, "stats.band_percentile", lambda c: _compute(c, band_percentiles, "muscle", "declared"))
+    return refill(warehouse, "stats.band_percentile", lambda c: _compute(c, band_percentiles, *RANKED))
 
 
 @dg.asset(**describe_table("stats.correlation"), group_name="stats", deps=UPSTREAM)
 def correlation(warehouse: Warehouse) -> dg.MaterializeResult:
-    return refill(warehouse, "stats.correlation", lambda c: _compute(c, correlate, "muscle", "declared"))
+    return refill(warehouse, "stats.correlation", lambda c: _compute(c, correlate, *RANKED))
 
 
 @dg.multi_asset(
@@ -114,7 +96,7 @@ def regression(warehouse: Warehouse):
     """Fit every model of ref.regression_model once: coefficients, joint tests, residuals."""
     with warehouse.connect() as connection:
         models = connection.execute("SELECT model, terms FROM ref.regression_model ORDER BY model").df()
-        values = read_values(connection, "muscle", "declared")
+        values = read_values(connection, *RANKED)
         units = dict(connection.execute("SELECT measure, unit FROM ref.measure").fetchall())
     result = regress(values, models)
     frames = dict(

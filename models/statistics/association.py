@@ -91,7 +91,7 @@ def regress(values: pd.DataFrame, models: pd.DataFrame) -> Regression:
         See the module's docstring.
     models : DataFrame
         model, terms: separated by commas. A term is a covariate, `age_years-50` (centred at 50), `sex_male` (1 = male,
-        0 = female), `centre` (categories; persons of centres under 10 are left out), `a:b` (product), or
+        0 = female), `centre` (categories; those under 10 persons are taken together), `a:b` (product), or
         `spline(age_years-50)`: a natural cubic spline with knots at the 5, 27.5, 50, 72.5 and 95 % quantiles (Harrell
         2015, section 2.4). A model with sex_male is fitted to both sexes together, any other within each sex and pooled.
 
@@ -225,8 +225,6 @@ def _fit(group: pd.DataFrame, terms: list[str]) -> _Fit | None:
     people = group.assign(**{SEX_MALE: group["sex"].map({"F": 0.0, "M": 1.0})})
     names = {name for term in terms for name in re.findall(r"[a-z][a-z0-9_]*", term.removeprefix("spline"))}
     people = people[["value", *sorted(names)]].dropna()
-    if CENTRE in names:
-        people = people[people.groupby(CENTRE)[CENTRE].transform("size") >= LEAST_CATEGORY]
     numbers = people[["value", *sorted(names - {CENTRE})]].astype(float)
     people = people[np.isfinite(numbers).all(axis=1)]
     y = people["value"].to_numpy(float)
@@ -236,7 +234,7 @@ def _fit(group: pd.DataFrame, terms: list[str]) -> _Fit | None:
     for term in terms:
         start = sum(block.shape[1] for block in blocks)
         if term == CENTRE:
-            block = pd.get_dummies(people[CENTRE], drop_first=True).to_numpy(float)
+            block = pd.get_dummies(_pool_small(people[CENTRE]), drop_first=True).to_numpy(float)
             joint[CENTRE] = list(range(start, start + block.shape[1]))
             rows = []
         elif term.startswith("spline("):
@@ -265,6 +263,15 @@ def _fit(group: pd.DataFrame, terms: list[str]) -> _Fit | None:
         _Contrast(name, np.pad(weights[0], (0, x.shape[1] - weights.shape[1])), sd) for name, weights, sd in parts
     ]
     return _Fit(x, y, contrasts, joint)
+
+
+def _pool_small(categories: pd.Series) -> pd.Series:
+    """Return the categories with the smallest taken together until each has at least 10 persons."""
+    sizes = categories.value_counts(ascending=True).sort_index().sort_values(kind="stable")
+    n_pooled = int((sizes < LEAST_CATEGORY).sum())
+    while 0 < n_pooled < len(sizes) and sizes.iloc[:n_pooled].sum() < LEAST_CATEGORY:
+        n_pooled += 1
+    return categories.where(~categories.isin(sizes.index[:n_pooled]), "")
 
 
 def _is_collinear(x: np.ndarray) -> bool:

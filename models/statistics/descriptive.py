@@ -82,8 +82,40 @@ def band_percentiles(values: pd.DataFrame) -> pd.DataFrame:
     return _ordered(pd.concat([_percentiles_by(values, by) for by in _groupings()], ignore_index=True))
 
 
+def count_beyond(values: pd.DataFrame, percentiles: pd.DataFrame) -> pd.DataFrame:
+    """Return how many persons lie beyond each percentile and limit, on the side where fewer do; ties lie on neither.
+
+    Parameters
+    ----------
+    values : DataFrame
+        See the module's docstring.
+    percentiles : DataFrame
+        `band_percentiles` of the same values.
+
+    Returns
+    -------
+    DataFrame
+        Index of `percentiles`, columns p10, p10_low, ... p90_high; 0 where the percentile is null.
+    """
+    values, columns = (
+        _prepared(values),
+        [f"p{percent}{end}" for percent in PERCENTILES for end in ("", "_low", "_high")],
+    )
+    keys = percentiles[["measure", *KEYS]].astype(object)
+    row_of = {key: row for row, key in enumerate(keys.where(keys.notna(), None).itertuples(index=False, name=None))}
+    shown, beyond = percentiles[columns].to_numpy(float), np.zeros((len(percentiles), len(columns)), dtype=int)
+    for by in _groupings():
+        for key, group in values.groupby(by, observed=True)["value"]:
+            named = dict(zip(by, key, strict=True))
+            row, ordered = row_of[tuple(named.get(name) for name in ("measure", *KEYS))], np.sort(group.to_numpy())
+            below = np.searchsorted(ordered, shown[row], "left")
+            above = len(ordered) - np.searchsorted(ordered, shown[row], "right")
+            beyond[row] = np.where(np.isfinite(shown[row]), np.minimum(below, above), 0)
+    return pd.DataFrame(beyond, columns=columns, index=percentiles.index)
+
+
 def _prepared(values: pd.DataFrame) -> pd.DataFrame:
-    kept = values.loc[values["value"].notna(), ["measure", "value", *KEYS]]
+    kept = values.loc[np.isfinite(values["value"].astype(float)), ["measure", "value", *KEYS]]
     return kept.astype(dict.fromkeys(["measure", *KEYS], "category") | {"value": float})
 
 
@@ -120,13 +152,21 @@ def _percentiles_by(values: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     n = np.diff(start, append=group.size)
     table = values[by].iloc[order[start]].reset_index(drop=True).assign(n=n)
     for percent in PERCENTILES:
-        p = percent / 100
-        low, high = stats.binom.ppf((1 - CONFIDENCE) / 2, n, p), stats.binom.ppf((1 + CONFIDENCE) / 2, n, p) + 1
-        limited = (low >= 1) & (high <= n)
-        table[f"p{percent}"] = _at_rank(ordered, start, (n - 1) * p)
-        table[f"p{percent}_low"] = np.where(limited, _at_rank(ordered, start, np.where(limited, low - 1, 0)), np.nan)
-        table[f"p{percent}_high"] = np.where(limited, _at_rank(ordered, start, np.where(limited, high - 1, 0)), np.nan)
+        for end, rank in zip(("", "_low", "_high"), _percentile_ranks(n, percent), strict=True):
+            known = np.isfinite(rank)
+            table[f"p{percent}{end}"] = np.where(known, _at_rank(ordered, start, np.where(known, rank, 0)), np.nan)
     return table
+
+
+def _percentile_ranks(n: np.ndarray, percent: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the ranks (0 = smallest) among n values of a percentile of type 7, its lower and its upper limit.
+
+    The limits have ranks l - 1 and u - 1 of `band_percentiles`; both are NaN where n is too small for them.
+    """
+    p = percent / 100
+    low, high = stats.binom.ppf((1 - CONFIDENCE) / 2, n, p), stats.binom.ppf((1 + CONFIDENCE) / 2, n, p) + 1
+    limited = (low >= 1) & (high <= n)
+    return (n - 1) * p, np.where(limited, low - 1, np.nan), np.where(limited, high - 1, np.nan)
 
 
 def _at_rank(ordered: np.ndarray, start: np.ndarray, rank: np.ndarray) -> np.ndarray:

@@ -22,7 +22,8 @@ CREATE TABLE IF NOT EXISTS stats.band_percentile (
     p90_low DOUBLE,
     p90_high DOUBLE,
     weighting VARCHAR DEFAULT 'unweighted',
-    code_version VARCHAR DEFAULT getvariable('code_version')
+    code_version VARCHAR DEFAULT getvariable('code_version'),
+    suppression VARCHAR
 );
 COMMENT ON TABLE stats.band_percentile IS 'Banded percentiles. One row per measure and cell; persons at their first analysed visit.';
 COMMENT ON COLUMN stats.band_percentile.analysis_set IS 'Analysis set. In ref.analysis_set.';
@@ -48,3 +49,4 @@ COMMENT ON COLUMN stats.band_percentile.p90_low IS 'Lower 95 % limit of P90. Bin
 COMMENT ON COLUMN stats.band_percentile.p90_high IS 'Upper 95 % limit of P90. Binomial order statistics, in the unit of the measure.';
 COMMENT ON COLUMN stats.band_percentile.weighting IS 'Weighting. unweighted: no survey weights are used.';
 COMMENT ON COLUMN stats.band_percentile.code_version IS 'Code version. Hash of the code and SQL that computed the row.';
+COMMENT ON COLUMN stats.band_percentile.suppression IS 'Suppression. Why the published row is empty or older; NULL where it is shown, and in the research file.';

@@ -14,7 +14,8 @@ CREATE TABLE IF NOT EXISTS stats.correlation (
     spearman DOUBLE,
     spearman_p DOUBLE,
     weighting VARCHAR DEFAULT 'unweighted',
-    code_version VARCHAR DEFAULT getvariable('code_version')
+    code_version VARCHAR DEFAULT getvariable('code_version'),
+    suppression VARCHAR
 );
 COMMENT ON TABLE stats.correlation IS 'Correlation. With Fisher intervals; lead with r and its interval, at this size p says little.';
 COMMENT ON COLUMN stats.correlation.analysis_set IS 'Analysis set. In ref.analysis_set.';
@@ -32,3 +33,4 @@ COMMENT ON COLUMN stats.correlation.spearman IS 'Spearman correlation. Pearson c
 COMMENT ON COLUMN stats.correlation.spearman_p IS 'p of Spearman. Two-sided, t approximation. [1]';
 COMMENT ON COLUMN stats.correlation.weighting IS 'Weighting. unweighted: no survey weights are used.';
 COMMENT ON COLUMN stats.correlation.code_version IS 'Code version. Hash of the code and SQL that computed the row.';
+COMMENT ON COLUMN stats.correlation.suppression IS 'Suppression. Why the published row is empty or older; NULL where it is shown, and in the research file.';

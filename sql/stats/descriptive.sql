@@ -12,7 +12,8 @@ CREATE TABLE IF NOT EXISTS stats.descriptive (
     ci_low DOUBLE,
     ci_high DOUBLE,
     weighting VARCHAR DEFAULT 'unweighted',
-    code_version VARCHAR DEFAULT getvariable('code_version')
+    code_version VARCHAR DEFAULT getvariable('code_version'),
+    suppression VARCHAR
 );
 COMMENT ON TABLE stats.descriptive IS 'Descriptive statistics. One row per measure and cell; persons at their first analysed visit.';
 COMMENT ON COLUMN stats.descriptive.analysis_set IS 'Analysis set. In ref.analysis_set.';
@@ -28,3 +29,4 @@ COMMENT ON COLUMN stats.descriptive.ci_low IS 'Lower 95 % limit of the mean. t i
 COMMENT ON COLUMN stats.descriptive.ci_high IS 'Upper 95 % limit of the mean. t interval, in the unit of the measure.';
 COMMENT ON COLUMN stats.descriptive.weighting IS 'Weighting. unweighted: no survey weights are used.';
 COMMENT ON COLUMN stats.descriptive.code_version IS 'Code version. Hash of the code and SQL that computed the row.';
+COMMENT ON COLUMN stats.descriptive.suppression IS 'Suppression. Why the published row is empty or older; NULL where it is shown, and in the research file.';

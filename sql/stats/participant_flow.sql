@@ -7,7 +7,8 @@ CREATE TABLE IF NOT EXISTS stats.participant_flow (
     step VARCHAR NOT NULL,
     reason VARCHAR,
     n INTEGER,
-    code_version VARCHAR DEFAULT getvariable('code_version')
+    code_version VARCHAR DEFAULT getvariable('code_version'),
+    suppression VARCHAR
 );
 COMMENT ON TABLE stats.participant_flow IS 'Participant flow. Persons left after each step (reason NULL) and excluded before it (one reason each).';
 COMMENT ON COLUMN stats.participant_flow.study IS 'Study. "synthetic" marks invented data.';
@@ -18,6 +19,7 @@ COMMENT ON COLUMN stats.participant_flow.step IS 'Step. known, not withdrawn, im
 COMMENT ON COLUMN stats.participant_flow.reason IS 'Reason. Of the exclusion; NULL on the row that counts who is left.';
 COMMENT ON COLUMN stats.participant_flow.n IS 'Persons. Number of distinct participants. [1]';
 COMMENT ON COLUMN stats.participant_flow.code_version IS 'Code version. Hash of the code and SQL that computed the row.';
+COMMENT ON COLUMN stats.participant_flow.suppression IS 'Suppression. Why the published row is empty or older; NULL where it is shown, and in the research file.';
 
 WITH step (position, step, is_of_images) AS (
     VALUES

@@ -11,7 +11,8 @@ CREATE TABLE IF NOT EXISTS stats.profile (
     mean_share_pct DOUBLE,
     sd_share_pct DOUBLE,
     weighting VARCHAR DEFAULT 'unweighted',
-    code_version VARCHAR DEFAULT getvariable('code_version')
+    code_version VARCHAR DEFAULT getvariable('code_version'),
+    suppression VARCHAR
 );
 COMMENT ON TABLE stats.profile IS 'Spatial distribution. Share of the compartment''s total area in each of 100 equal bins from the cranial to the caudal end; a person''s shares sum to 100.';
 COMMENT ON COLUMN stats.profile.analysis_set IS 'Analysis set. In ref.analysis_set.';
@@ -26,6 +27,7 @@ COMMENT ON COLUMN stats.profile.mean_share_pct IS 'Mean share. Of the total area
 COMMENT ON COLUMN stats.profile.sd_share_pct IS 'SD of the share. Between persons. [%]';
 COMMENT ON COLUMN stats.profile.weighting IS 'Weighting. unweighted: no survey weights are used.';
 COMMENT ON COLUMN stats.profile.code_version IS 'Code version. Hash of the code and SQL that computed the row.';
+COMMENT ON COLUMN stats.profile.suppression IS 'Suppression. Why the published row is empty or older; NULL where it is shown, and in the research file.';
 
 -- The smallest cells are summed first: n, sum and sum of squares are enough for the mean and SD of every larger one.
 WITH person AS (

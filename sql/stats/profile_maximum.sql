@@ -12,7 +12,8 @@ CREATE TABLE IF NOT EXISTS stats.profile_maximum (
     mean_level_mm DOUBLE,
     sd_level_mm DOUBLE,
     weighting VARCHAR DEFAULT 'unweighted',
-    code_version VARCHAR DEFAULT getvariable('code_version')
+    code_version VARCHAR DEFAULT getvariable('code_version'),
+    suppression VARCHAR
 );
 COMMENT ON TABLE stats.profile_maximum IS 'Level of the maximum. Mean over persons of the level of the largest area of the profile smoothed over about 15 mm, ties to the cranial one.';
 COMMENT ON COLUMN stats.profile_maximum.analysis_set IS 'Analysis set. In ref.analysis_set.';
@@ -28,6 +29,7 @@ COMMENT ON COLUMN stats.profile_maximum.mean_level_mm IS 'Mean level, absolute. 
 COMMENT ON COLUMN stats.profile_maximum.sd_level_mm IS 'SD of the level, absolute. Between persons. [mm]';
 COMMENT ON COLUMN stats.profile_maximum.weighting IS 'Weighting. unweighted: no survey weights are used.';
 COMMENT ON COLUMN stats.profile_maximum.code_version IS 'Code version. Hash of the code and SQL that computed the row.';
+COMMENT ON COLUMN stats.profile_maximum.suppression IS 'Suppression. Why the published row is empty or older; NULL where it is shown, and in the research file.';
 
 WITH person AS (
     SELECT

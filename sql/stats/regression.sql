@@ -17,7 +17,8 @@ CREATE TABLE IF NOT EXISTS stats.regression (
     partial_r_squared DOUBLE,
     r_squared DOUBLE,
     weighting VARCHAR DEFAULT 'unweighted',
-    code_version VARCHAR DEFAULT getvariable('code_version')
+    code_version VARCHAR DEFAULT getvariable('code_version'),
+    suppression VARCHAR
 );
 COMMENT ON TABLE stats.regression IS 'Regression. Coefficients of ordinary least squares with HC3 standard errors; joint tests are in stats.regression_test, residuals in stats.regression_fit.';
 COMMENT ON COLUMN stats.regression.analysis_set IS 'Analysis set. In ref.analysis_set.';
@@ -38,3 +39,4 @@ COMMENT ON COLUMN stats.regression.partial_r_squared IS 'Partial R squared. Shar
 COMMENT ON COLUMN stats.regression.r_squared IS 'R squared. Of the whole model. [1]';
 COMMENT ON COLUMN stats.regression.weighting IS 'Weighting. unweighted: no survey weights are used.';
 COMMENT ON COLUMN stats.regression.code_version IS 'Code version. Hash of the code and SQL that computed the row.';
+COMMENT ON COLUMN stats.regression.suppression IS 'Suppression. Why the published row is empty or older; NULL where it is shown, and in the research file.';

@@ -12,7 +12,8 @@ CREATE TABLE IF NOT EXISTS stats.regression_fit (
     residual_excess_kurtosis DOUBLE,
     breusch_pagan_p DOUBLE,
     weighting VARCHAR DEFAULT 'unweighted',
-    code_version VARCHAR DEFAULT getvariable('code_version')
+    code_version VARCHAR DEFAULT getvariable('code_version'),
+    suppression VARCHAR
 );
 COMMENT ON TABLE stats.regression_fit IS 'Regression fit. One row per model, measure and sex.';
 COMMENT ON COLUMN stats.regression_fit.analysis_set IS 'Analysis set. In ref.analysis_set.';
@@ -28,3 +29,4 @@ COMMENT ON COLUMN stats.regression_fit.residual_excess_kurtosis IS 'Excess kurto
 COMMENT ON COLUMN stats.regression_fit.breusch_pagan_p IS 'p of Breusch and Pagan. Of equal variance, in Koenker''s form; HC3 errors allow for unequal variance. [1]';
 COMMENT ON COLUMN stats.regression_fit.weighting IS 'Weighting. unweighted: no survey weights are used.';
 COMMENT ON COLUMN stats.regression_fit.code_version IS 'Code version. Hash of the code and SQL that computed the row.';
+COMMENT ON COLUMN stats.regression_fit.suppression IS 'Suppression. Why the published row is empty or older; NULL where it is shown, and in the research file.';

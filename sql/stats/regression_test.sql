@@ -12,7 +12,8 @@ CREATE TABLE IF NOT EXISTS stats.regression_test (
     p_holm DOUBLE,
     partial_r_squared DOUBLE,
     weighting VARCHAR DEFAULT 'unweighted',
-    code_version VARCHAR DEFAULT getvariable('code_version')
+    code_version VARCHAR DEFAULT getvariable('code_version'),
+    suppression VARCHAR
 );
 COMMENT ON TABLE stats.regression_test IS 'Regression test. F tests with HC3 covariance. A measure that rises and falls with age has r near 0; the test of the curve sees it.';
 COMMENT ON COLUMN stats.regression_test.analysis_set IS 'Analysis set. In ref.analysis_set.';
@@ -28,3 +29,4 @@ COMMENT ON COLUMN stats.regression_test.p_holm IS 'p, Holm. Adjusted over all ro
 COMMENT ON COLUMN stats.regression_test.partial_r_squared IS 'Partial R squared. Share of the variance left by the other terms. [1]';
 COMMENT ON COLUMN stats.regression_test.weighting IS 'Weighting. unweighted: no survey weights are used.';
 COMMENT ON COLUMN stats.regression_test.code_version IS 'Code version. Hash of the code and SQL that computed the row.';
+COMMENT ON COLUMN stats.regression_test.suppression IS 'Suppression. Why the published row is empty or older; NULL where it is shown, and in the research file.';

@@ -1,0 +1,26 @@
+"""What every cohort statistic is computed from: one value per person and measure, at the first analysed visit."""
+
+import duckdb
+import pandas as pd
+
+# Kinds of measures that get percentiles, correlations, regressions and norms.
+RANKED = ("muscle", "declared")
+
+
+def read_values(connection: duckdb.DuckDBPyConnection, *kinds: str) -> pd.DataFrame:
+    """One row per person and measure of the analysis set, at the person's first analysed visit, with covariates and bands."""
+    return connection.execute(
+        """
+        SELECT
+            analysis_set, measure, value,
+            person.sex, person.age_years, person.height_cm, person.weight_kg, person.bmi_kg_m2, person.centre,
+            person.age_band, person.bmi_band
+        FROM marts.phenotype_value
+        JOIN ref.analysis_set USING (study, source, model_version)
+        JOIN marts.muscle_phenotype AS person USING (study, participant_id, visit, source, model_version)
+        JOIN ref.measure USING (measure)
+        WHERE person.is_first_visit AND list_contains($kinds, kind)
+        ORDER BY measure, participant_id
+        """,
+        {"kinds": list(kinds)},
+    ).df()

@@ -1,0 +1,183 @@
+"""What of the warehouse's statistics the aggregate file may show.
+
+What belongs here: which persons stand behind each row of each table, so that all tables are decided together. The rules are
+those of `models.statistics.disclosure`; comparing with earlier snapshots is `republication.py`'s work.
+"""
+
+import re
+
+import duckdb
+import numpy as np
+import pandas as pd
+
+from dagster_project.catalog import compile_catalog
+from dagster_project.republication import Republication
+from dagster_project.statistics_input import RANKED, read_values
+from models.statistics import disclosure
+from models.statistics.descriptive import count_beyond
+
+BANDS = ["sex", "age_band", "bmi_band"]
+# Table -> keys of its rows; all rows are decided together.
+CELLS = {
+    "stats.descriptive": BANDS,
+    "stats.band_percentile": BANDS,
+    "stats.correlation": ["sex"],
+    "stats.regression": ["sex"],
+    "stats.regression_test": ["sex"],
+    "stats.regression_fit": ["sex"],
+    "stats.profile": ["sex", "age_band", "bmi_group"],
+    "stats.profile_maximum": ["sex", "age_band", "bmi_group"],
+}
+COUNTS = {"norms.lms": "n_near", "norms.centile_model": "n"}
+# Computed in the aggregate file itself, from what is shown there.
+DERIVED = ("stats.sex_difference",)
+GROUPS = """
+    WITH person AS (
+        SELECT
+            study, participant_id, visit, source, model_version, sex, age_band, bmi_band, centre,
+            (SELECT band FROM ref.band WHERE kind = 'bmi_group' AND bmi_kg_m2 > lower AND bmi_kg_m2 <= upper) AS bmi_group
+        FROM marts.muscle_phenotype
+        JOIN ref.analysis_set USING (study, source, model_version)
+        WHERE is_first_visit
+    ), has AS (
+        SELECT study, participant_id, measure AS name FROM marts.phenotype_value SEMI JOIN person USING (study, participant_id, visit, source, model_version)
+        UNION ALL
+        SELECT DISTINCT study, participant_id, 'profile ' || compartment || ' ' || side
+        FROM imaging.csa_profile SEMI JOIN person USING (study, participant_id, visit, model_version)
+        UNION ALL
+        SELECT study, participant_id, 'sex' FROM person WHERE sex IS NOT NULL
+        UNION ALL
+        SELECT study, participant_id, 'centre' FROM person WHERE centre IS NOT NULL
+    ), available AS (
+        SELECT study, participant_id, list(name ORDER BY name) AS available FROM has GROUP BY ALL
+    )
+    SELECT sex, age_band, bmi_band, bmi_group, available, count(*) AS n
+    FROM person JOIN available USING (study, participant_id)
+    GROUP BY ALL
+    ORDER BY ALL
+"""
+
+
+def suppress_tables(
+    connection: duckdb.DuckDBPyConnection, least: int, republication: Republication
+) -> dict[str, pd.DataFrame]:
+    """The rows of every table with counts as the aggregate file shows them, by full name of the table."""
+    shown = _suppress_cells(connection, least, republication)
+    for name, table in compile_catalog().tables.items():
+        columns = {column.name for column in table.columns}
+        if name in shown or name in DERIVED or not (name in COUNTS or (name.startswith("stats.") and "n" in columns)):
+            continue
+        frame = connection.execute(f"FROM {name}").df()
+        if name == "stats.participant_flow":
+            shown[name] = suppress_flow(frame, least)
+        else:
+            shown[name] = disclosure.suppress(
+                frame, least, _statistics(name) if name not in COUNTS else [], COUNTS.get(name, "n")
+            )
+    return shown
+
+
+def _suppress_cells(
+    connection: duckdb.DuckDBPyConnection, least: int, republication: Republication
+) -> dict[str, pd.DataFrame]:
+    frames = {name: connection.execute(f"FROM {name}").df() for name in CELLS}
+    groups = connection.execute(GROUPS).df()
+    groups["available"] = [frozenset(names) for names in groups["available"]]
+    counts = groups["n"].to_numpy(float)
+    models = dict(connection.execute("SELECT model, terms FROM ref.regression_model").fetchall())
+    contents = {
+        name: disclosure.cover(frame, groups, CELLS[name], [_needs(row, models) for row in frame.to_dict("records")])
+        for name, frame in frames.items()
+    }
+    everything = np.vstack(list(contents.values()))
+    persons = pd.concat([frame["n"] for frame in frames.values()]).to_numpy(float)
+    forced = np.concatenate([republication.is_held_back(name, frame) for name, frame in frames.items()])
+    forced |= everything @ counts != persons
+    price = np.concatenate([disclosure.price(frame, CELLS[name]) for name, frame in frames.items()])
+    hidden = disclosure.find_hidden(everything, counts, least, hidden=forced, cost=price)
+    hidden = _protect_missing_bands(frames["stats.descriptive"], groups, everything, hidden, least, price)
+    shown, start = {}, 0
+    for name, frame in frames.items():
+        of_table = hidden[start : start + len(frame)]
+        start += len(frame)
+        beyond = count_beyond(read_values(connection, *RANKED), frame) if name == "stats.band_percentile" else None
+        rows = disclosure.suppress(frame, least, _statistics(name), hidden=of_table, beyond=beyond)
+        if name == "stats.descriptive":
+            rows["pct"] = rows["pct"].mask(~_has_shown_whole(rows))
+        shown[name] = republication.replace_held_back(name, frame, rows)
+    return shown
+
+
+def _needs(row: dict, models: dict[str, str]) -> frozenset[str]:
+    """What a person must have to be in a row."""
+    if "compartment" in row:
+        return frozenset({f"profile {row['compartment']} {row['side']}"})
+    if "model" in row:
+        names = set(re.findall(r"[a-z][a-z0-9_]*", models[row["model"]].replace("spline(", "(")))
+        return frozenset({row["measure"], *(names - {"sex_male"}), *({"sex"} & {n[:3] for n in names & {"sex_male"}})})
+    return frozenset({row["measure"], *([row["covariate"]] if "covariate" in row else [])})
+
+
+def _protect_missing_bands(
+    descriptive: pd.DataFrame,
+    groups: pd.DataFrame,
+    everything: np.ndarray,
+    hidden: np.ndarray,
+    least: int,
+    price: np.ndarray,
+) -> np.ndarray:
+    """Hide more, so that few persons without a band do not follow from the sums of one measure; rows of equal persons go together."""
+    keys = disclosure.every_cell(disclosure.name_missing(groups, BANDS), BANDS)
+    counts = groups["n"].to_numpy(float)
+    done = set()
+    for measure, rows in descriptive.groupby("measure"):
+        of_measure = groups["available"].map(lambda available, measure=measure: measure in available).to_numpy(bool)
+        if of_measure.tobytes() in done:
+            continue
+        done.add(of_measure.tobytes())
+        sensitive = disclosure.cover(
+            keys, disclosure.name_missing(groups, BANDS), BANDS, [frozenset({measure})] * len(keys)
+        )
+        index = rows.index.to_numpy()
+        more = disclosure.find_hidden(everything[index], counts, least, sensitive, hidden[index], price[index])
+        newly = np.unique(everything[index[more & ~hidden[index]]], axis=0)
+        for vector in newly:
+            hidden = hidden | (everything == vector).all(axis=1)
+    return hidden
+
+
+def _statistics(name: str) -> list[str]:
+    return [
+        column.name
+        for column in compile_catalog().tables[name].columns
+        if column.data_type in ("DOUBLE", "FLOAT") or column.name == "strength"
+    ]
+
+
+def _has_shown_whole(rows: pd.DataFrame) -> pd.Series:
+    """Whether the row that a share is of is shown: n and the share would give its count."""
+    is_banded = rows[["age_band", "bmi_band"]].notna().any(axis=1)
+    whole = rows[~is_banded].set_index(["analysis_set", "measure", rows.loc[~is_banded, "sex"].fillna("")])["n"].notna()
+    of = pd.MultiIndex.from_arrays([rows["analysis_set"], rows["measure"], rows["sex"].fillna("").where(is_banded, "")])
+    return pd.Series(whole.reindex(of).fillna(False).to_numpy(bool), index=rows.index)
+
+
+def suppress_flow(flow: pd.DataFrame, least: int) -> pd.DataFrame:
+    """The participant flow without small counts and without those that would give them back.
+
+    Small exclusions of a step hide one another where they can; else the counts of the earliest steps go first.
+    """
+    hidden = pd.Series(False, index=flow.index)
+    for _, part in flow.groupby(["study", "source", "model_version"]):
+        is_left = part["reason"].isna().to_numpy()
+        position = part["position"].to_numpy()
+        reasons = np.flatnonzero(~is_left)
+        last = int(np.flatnonzero(is_left)[np.argmax(position[is_left])])
+        contents = np.zeros((len(part), len(reasons) + 1), dtype=bool)
+        contents[is_left, -1] = True
+        contents[reasons, np.arange(len(reasons))] = True
+        contents[np.ix_(is_left, np.arange(len(reasons)))] = position[reasons][None] > position[is_left][:, None]
+        counts = np.append(part["n"].to_numpy(float)[reasons], part["n"].iloc[last])
+        cost = np.where(is_left, 1e9 * (1 + position), part["n"])
+        hidden[part.index] = disclosure.find_hidden(contents, counts, least, cost=cost)
+    return disclosure.suppress(flow, least, [], hidden=hidden.to_numpy())
