@@ -16,7 +16,7 @@ from dagster_project.identity import Identity
 from dagster_project.intake_issue import Issues
 from dagster_project.publication import describe_columns, publish
 from dagster_project.settings import Settings, load_settings
-from dagster_project.warehouse import Warehouse, count_rows, insert, transaction
+from dagster_project.warehouse import Warehouse, count_rows, find_drift, insert, transaction
 from dagster_project.withdrawal import UNPROVEN, find_traces
 from models.segmentation.inference import open_model
 
@@ -83,6 +83,18 @@ def find_withdrawn(warehouse: Warehouse) -> dg.AssetCheckResult:
     if not n_traces:
         unproven.unlink()
     return dg.AssetCheckResult(passed=n_traces == 0, metadata={"searched": True, "files_with_traces": n_traces})
+
+
+@dg.asset_check(
+    asset=["meta", "data_dictionary"],
+    name="current",
+    blocking=True,
+    description="The database has the tables, columns, types and comments that sql/ declares. If not: delete warehouse.duckdb and run the updates again.",
+)
+def find_dictionary_drift(warehouse: Warehouse) -> dg.AssetCheckResult:
+    with warehouse.connect() as connection:
+        drift = find_drift(connection)
+    return dg.AssetCheckResult(passed=not drift, metadata={"differences": "\n".join(drift[:50])})
 
 
 def _withdrawn_ids(settings: Settings, name: str) -> list[str]:
