@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 export MYONORM_HOME ?= $(CURDIR)/data
 
-.PHONY: demo test lint update annotate dashboard dagster bench train-phantom
+.PHONY: demo test lint update annotate dashboard dagster bench train-phantom export
 
 .venv/ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -38,6 +38,10 @@ dagster: .venv/ready
 PROFILE ?= phantom
 train-phantom: .venv/ready
 	$(BIN)/python -m models.segmentation.training $(PROFILE) "$(MYONORM_HOME)/training/$(PROFILE)" "$(MYONORM_HOME)/models/$(PROFILE)-retrained"
+
+# A table of the current snapshot as CSV and Parquet, with dictionary and citation, into ./export.
+export: .venv/ready
+	$(BIN)/python -m dagster_project.export "$(TABLE)" $(if $(RESEARCH),--research)
 
 # One figure, or all: each prints a line of JSON, measured beside its peer. Wants an idle machine.
 bench: .venv/ready

@@ -14,6 +14,7 @@ from dagster_project.cohort_intake import read_withdrawn_ids
 from dagster_project.defs.releases import UnusableRelease, open_release
 from dagster_project.identity import Identity
 from dagster_project.intake_issue import Issues
+from dagster_project.methods import list_software
 from dagster_project.publication import describe_columns, publish
 from dagster_project.settings import Settings, load_settings
 from dagster_project.warehouse import Warehouse, count_rows, find_drift, insert, transaction
@@ -127,6 +128,8 @@ def _record(connection: duckdb.DuckDBPyConnection, stamp: str, now: datetime) ->
             snapshot=stamp,
             model_version=model.model_version,
             code_version=hash_code(),
+            software=list_software(),
+            least_persons=settings.min_cell,
             published_at=now.replace(tzinfo=None),
         )
         insert(connection, "meta.release_log", log)
