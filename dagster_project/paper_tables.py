@@ -56,7 +56,9 @@ def build_table_1(connection: duckdb.DuckDBPyConnection) -> GT | None:
     rows, bands = connection.execute(TABLE_1).df(), connection.execute(TABLE_1_BANDS).df()
     if rows.empty:
         return None
-    persons = rows[rows["n"].notna()].sort_values("n", kind="stable").drop_duplicates("sex", keep="last").sort_values("sex")
+    persons = (
+        rows[rows["n"].notna()].sort_values("n", kind="stable").drop_duplicates("sex", keep="last").sort_values("sex")
+    )
     persons = persons.assign(section="Persons (share)", characteristic="All")
     persons["text"] = [_share(row) for row in persons.itertuples()]
     means = rows.assign(section="Mean ± SD (95 % CI of the mean)", text=[_mean(row) for row in rows.itertuples()])
@@ -92,7 +94,9 @@ def build_table_3(connection: duckdb.DuckDBPyConnection) -> GT | None:
     rows = rows.assign(
         label=rows["compartment"].str.capitalize() + ", " + rows["side"],
         section=[
-            ", ".join(str(part) for part in (row.get("comparison"), row.get("validation"), row["model_version"]) if part)
+            ", ".join(
+                str(part) for part in (row.get("comparison"), row.get("validation"), row["model_version"]) if part
+            )
             for row in rows.to_dict("records")
         ],
         text=[_number(row.mean, 3) + " ± " + _number(row.sd, 3) for row in rows.itertuples()],
@@ -110,7 +114,9 @@ def build_table_4(connection: duckdb.DuckDBPyConnection) -> GT | None:
     rows = rows.assign(
         sex=rows["sex"].map(SEX),
         text=[
-            row.suppression if pd.notna(row.suppression) else f"{_number(row.r, 2)} ({_interval(row.ci_low, row.ci_high, 2)})"
+            row.suppression
+            if pd.notna(row.suppression)
+            else f"{_number(row.r, 2)} ({_interval(row.ci_low, row.ci_high, 2)})"
             f"<br><span style='color:#5f6c76'>{row.strength}, ρ {_number(row.spearman, 2)}, p {_p(row.p_holm)}</span>"
             for row in rows.itertuples()
         ],

@@ -17,6 +17,7 @@ import pandas as pd
 from dagster_project.case_work import derivative_folder
 from dagster_project.catalog import Table, compile_catalog
 from dagster_project.identity import Identity
+from dagster_project.republication import restore_memory
 from dagster_project.settings import Settings
 from dagster_project.warehouse import insert, rewrite, transaction
 
@@ -79,6 +80,8 @@ def forget(
     The warehouse file is rewritten when its connection closes: deleted rows keep their bytes in the old file.
     """
     _restore_tombstones(connection, settings.withdrawals)
+    if restore_memory(connection, settings.snapshots):
+        _forget_remembered(connection, identity)
     stored_ids = {delivered_id: identity.pseudonym(delivered_id) for delivered_id in delivered_ids}
     tombstones = _bury(connection, release, identity, stored_ids)
     if not stored_ids and not len(tombstones):
@@ -110,6 +113,18 @@ def _restore_tombstones(connection: duckdb.DuckDBPyConnection, folder: Path) -> 
     for path in sorted(folder.glob("*.csv")):
         if path.name != TO_DESTROY and path.stem not in known:
             insert(connection, "raw.withdrawal", pd.read_csv(path, dtype=str, usecols=TOMBSTONE_COLUMNS))
+
+
+def _forget_remembered(connection: duckdb.DuckDBPyConnection, identity: Identity) -> None:
+    """Remove persons who withdrew after the snapshot that the memory of published cells came from."""
+    known = connection.execute(
+        "SELECT DISTINCT participant_id FROM marts.published_value WHERE study = ?", [identity.study]
+    ).fetchall()
+    withdrawn = Withdrawn(connection, identity)
+    ids = [stored_id for (stored_id,) in known if stored_id in withdrawn]
+    with transaction(connection):
+        connection.execute(COUNT_WITHDRAWN, {"study": identity.study, "ids": ids})
+        _forget_rows(connection, compile_catalog().tables["marts.published_value"], identity.study, ids)
 
 
 def _bury(

@@ -176,7 +176,9 @@ PRINTED = {
 
 def test_published_means_sds_and_intervals_come_back_to_the_printed_digits(cohort):
     values = cohort.melt(["sex"], sorted({measure for measure, _ in PRINTED}), "measure", "value")
-    table = descriptive.describe(values.assign(age_band="all", bmi_band="all")).query("age_band.isna() and bmi_band.isna()")
+    table = descriptive.describe(values.assign(age_band="all", bmi_band="all")).query(
+        "age_band.isna() and bmi_band.isna()"
+    )
     rows = table.set_index(["measure", "sex"])[["mean", "sd", "ci_low", "ci_high"]]
     for key, printed in PRINTED.items():
         figures = rows.loc[key].tolist()[: len(printed)]
