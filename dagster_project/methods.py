@@ -10,6 +10,12 @@ CITATION = (
     " German National Cohort (NAKO). Diagnostics 2026. doi:10.3390/diagnostics16020205"
 )
 LIBRARIES = ("duckdb", "numpy", "pandas", "scipy", "statsmodels", "nnunetv2", "torch")
+STATISTICS = (
+    "Cross-sectional statistics use each participant's earliest analysed visit; they are unweighted. Intervals are 95 %:"
+    " t intervals of means, binomial order statistics of percentiles (type 7), Fisher's transform of Pearson's r,"
+    " HC3 standard errors in ordinary least squares. p values are also given adjusted by Holm's method over their table."
+    " Norms are Box-Cox-Cole-Green (LMS) models by penalised likelihood, one for each sex."
+)
 
 
 def list_software() -> str:
@@ -37,10 +43,7 @@ def write_methods(connection: duckdb.DuckDBPyConnection) -> str:
         f"Snapshot {stamp} of the releases {listed}; code version {code}; {software}.",
         _describe_measurement(source, model),
         _describe_flow(connection, study, source, model),
-        "Cross-sectional statistics use each participant's earliest analysed visit; they are unweighted. Intervals are 95 %:"
-        " t intervals of means, binomial order statistics of percentiles (type 7), Fisher's transform of Pearson's r,"
-        " HC3 standard errors in ordinary least squares. p values are also given adjusted by Holm's method over their table."
-        " Norms are Box-Cox-Cole-Green (LMS) models by penalised likelihood, one for each sex.",
+        STATISTICS,
         _describe_population(study, is_synthetic),
         f"Counts under {least} persons are suppressed, as are cells that would give them back." if least else "",
         f"Please cite the study whose method this is, and this snapshot: {CITATION}. Myonorm, snapshot {stamp}, code version {code}.",
