@@ -63,7 +63,9 @@ def _load(connection: duckdb.DuckDBPyConnection) -> None:
 def fill_everything(connection: duckdb.DuckDBPyConnection) -> dict[str, float]:
     """Fill every table of ref, raw, marts and stats as the assets do; returns seconds by table."""
     seconds = {}
-    derived = {name: table for name, table in compile_catalog().tables.items() if table.query and table.schema != "scores"}
+    derived = {
+        name: table for name, table in compile_catalog().tables.items() if table.query and table.schema != "scores"
+    }
     for is_stats in (False, True):
         if is_stats:
             started = time.perf_counter()

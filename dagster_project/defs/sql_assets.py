@@ -8,7 +8,7 @@ from dagster_project.lineage import describe_lineage
 from dagster_project.warehouse import Warehouse, count_rows, transaction
 
 # Read already, but filled by no asset yet.
-WITHOUT_ASSET = {"imaging.quality", "imaging.review", "imaging.agreement_pair"}
+WITHOUT_ASSET = {"imaging.quality", "imaging.review"}
 
 
 def build_asset(table: Table) -> dg.AssetsDefinition:
