@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 export MYONORM_HOME ?= $(CURDIR)/data
 
-.PHONY: demo test lint update annotate dashboard dagster bench train-phantom
+.PHONY: demo test lint update annotate dashboard dagster bench train-phantom export test-duckdb2
 
 .venv/ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -39,7 +39,17 @@ PROFILE ?= phantom
 train-phantom: .venv/ready
 	$(BIN)/python -m models.segmentation.training $(PROFILE) "$(MYONORM_HOME)/training/$(PROFILE)" "$(MYONORM_HOME)/models/$(PROFILE)-retrained"
 
+# A table of the current snapshot as CSV and Parquet, with dictionary and citation, into ./export.
+export: .venv/ready
+	$(BIN)/python -m dagster_project.export "$(TABLE)" $(if $(RESEARCH),--research)
+
+# The examples on files of either version, in a virtual environment of its own.
+test-duckdb2: .venv/ready
+	test -x .venv-duckdb2/bin/python || $(PYTHON) -m venv .venv-duckdb2
+	.venv-duckdb2/bin/pip install --quiet --disable-pip-version-check duckdb==2.0.0
+	MYONORM_OTHER_DUCKDB=.venv-duckdb2/bin/python $(BIN)/python -m pytest --quiet tests/warehouse/test_examples.py
+
 # One figure, or all: each prints a line of JSON, measured beside its peer. Wants an idle machine.
 bench: .venv/ready
-	for figure in $(or $(FIGURE),$(basename $(notdir $(filter-out %__init__.py,$(wildcard benchmarks/*.py))))); do \
+	for figure in $(or $(FIGURE),$(basename $(notdir $(filter-out %__init__.py %/full_cohort.py,$(wildcard benchmarks/*.py))))); do \
 		$(BIN)/python -m benchmarks.$$figure || exit 1; done

@@ -77,6 +77,16 @@ def parse_comment(comment: str) -> tuple[str, str | None, str | None]:
     return match["label"], match["details"] or None, match["unit"]
 
 
+def describe_comment(column: Column) -> str:
+    """The comment of a column, put together again.
+
+    >>> describe_comment(Column("age_years", "DOUBLE", "Age", "At the visit.", "years"))
+    'Age. At the visit. [years]'
+    """
+    parts = [f"{column.label}.", column.details, f"[{column.unit}]" if column.unit else None]
+    return " ".join(filter(None, parts))
+
+
 @lru_cache
 def compile_catalog(folder: Path = SQL) -> Catalog:
     """Compile every file of sql/ on an empty database.

@@ -14,6 +14,8 @@ import duckdb
 import pandas as pd
 
 from dagster_project.catalog import PUBLIC_SCHEMAS, SCHEMAS, compile_catalog, parse_comment
+from dagster_project.methods import write_methods
+from dagster_project.paper_tables import render_tables
 from dagster_project.republication import compare_with_published
 from dagster_project.settings import Settings
 from dagster_project.suppression import DERIVED, suppress_tables
@@ -45,6 +47,7 @@ def publish(connection: duckdb.DuckDBPyConnection, settings: Settings, stamp: st
     _write_file(connection, building / "research.duckdb", SCHEMAS, {})
     os.chmod(building / "research.duckdb", 0o600)
     _write_dictionary(building)
+    _write_for_readers(building)
     for path in building.iterdir():
         _sync(path)
     os.replace(building, snapshots / stamp)
@@ -99,11 +102,23 @@ def describe_columns(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
     return rows.drop(columns="comment").assign(label=parts.str[0], details=parts.str[1], unit=parts.str[2])
 
 
+def describe_as_sidecar(columns: pd.DataFrame) -> dict[str, dict[str, str]]:
+    """Rows of the dictionary of one table as BIDS describes the columns of a tabular file: LongName, Description, Units."""
+    return {
+        row.column_name: {
+            name: text
+            for name, text in (("LongName", row.label), ("Description", row.details), ("Units", row.unit))
+            if pd.notna(text)
+        }
+        for row in columns.itertuples()
+    }
+
+
 def _write_dictionary(folder: Path) -> None:
     with duckdb.connect(str(folder / "research.duckdb"), read_only=True) as connection:
         rows = connection.execute("FROM meta.data_dictionary ORDER BY table_name, position").df()
-    records = rows.astype(object).where(rows.notna(), None).to_dict("records")
-    (folder / "dictionary.json").write_text(json.dumps(records, indent=1), encoding="utf-8")
+    sidecars = {table: describe_as_sidecar(columns) for table, columns in rows.groupby("table_name", sort=False)}
+    (folder / "dictionary.json").write_text(json.dumps(sidecars, indent=1, ensure_ascii=False), encoding="utf-8")
     lines = ["# Data dictionary", ""]
     for table, columns in rows.groupby("table_name", sort=False):
         lines += [
@@ -119,6 +134,14 @@ def _write_dictionary(folder: Path) -> None:
             lines.append(f"| {column.column_name} | {column.unit} | {meaning} |")
         lines.append("")
     (folder / "dictionary.md").write_text("\n".join(lines), encoding="utf-8")
+
+
+def _write_for_readers(folder: Path) -> None:
+    """The methods paragraph and the study's tables, from the aggregate file alone."""
+    with duckdb.connect(str(folder / "normative.duckdb"), read_only=True) as connection:
+        (folder / "methods.md").write_text(write_methods(connection), encoding="utf-8")
+        for name, page in render_tables(connection).items():
+            (folder / f"{name}.html").write_text(page, encoding="utf-8")
 
 
 def _sync(path: Path) -> None:

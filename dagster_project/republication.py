@@ -164,6 +164,25 @@ def compare_with_published(connection: duckdb.DuckDBPyConnection, previous: Path
     return Republication(decisions, previous, least)
 
 
+def restore_memory(connection: duckdb.DuckDBPyConnection, snapshots: Path) -> bool:
+    """Take the memory of published cells from the current snapshot into a warehouse that has none; returns whether it did."""
+    path = (snapshots / "current").resolve() / "research.duckdb"
+    if not path.is_file() or connection.execute("SELECT count(*) FROM marts.published_cell").fetchone()[0]:
+        return False
+    literal = str(path).replace("'", "''")
+    connection.execute(f"ATTACH '{literal}' AS published (READ_ONLY)")
+    try:
+        with transaction(connection):
+            for table in ("marts.published_cell", "marts.published_value"):
+                connection.execute(f"INSERT INTO {table} BY NAME FROM published.{table}")
+    except duckdb.BinderException:
+        # The snapshot is of a version that kept no memory, or another one.
+        return False
+    finally:
+        connection.execute("DETACH published")
+    return True
+
+
 def _keys(table: str, rows: pd.DataFrame) -> list[tuple]:
     """Each row's cell; a table without bands has none that is remembered."""
     if table not in BANDED:

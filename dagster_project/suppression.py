@@ -28,6 +28,8 @@ CELLS = {
     "stats.profile": ["sex", "age_band", "bmi_group"],
     "stats.profile_maximum": ["sex", "age_band", "bmi_group"],
 }
+# Tables that stand alone -> keys along which nothing is summed, keys along which cells add up to a total.
+MARGINS = {"stats.training_set": (["study", "role", "measure"], ["sex"])}
 COUNTS = {"norms.lms": "n_near", "norms.centile_model": "n"}
 # Computed in the aggregate file itself, from what is shown there.
 DERIVED = ("stats.sex_difference",)
@@ -70,6 +72,9 @@ def suppress_tables(
         frame = connection.execute(f"FROM {name}").df()
         if name == "stats.participant_flow":
             shown[name] = suppress_flow(frame, least)
+        elif name in MARGINS:
+            within, margins = MARGINS[name]
+            shown[name] = disclosure.suppress_complements(frame, least, _statistics(name), within, margins)
         else:
             shown[name] = disclosure.suppress(
                 frame, least, _statistics(name) if name not in COUNTS else [], COUNTS.get(name, "n")

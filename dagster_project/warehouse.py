@@ -12,7 +12,7 @@ import dagster as dg
 import duckdb
 from filelock import FileLock
 
-from dagster_project.catalog import SCHEMAS, compile_catalog
+from dagster_project.catalog import SCHEMAS, compile_catalog, describe_comment
 from dagster_project.code_version import hash_code
 from dagster_project.settings import load_settings
 
@@ -64,6 +64,30 @@ def declare_schema(connection: duckdb.DuckDBPyConnection, schemas: tuple[str, ..
     if schemas == SCHEMAS:
         connection.execute(catalog.views)
         connection.execute(catalog.macros)
+
+
+def find_drift(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """Where the current database differs from sql/: tables, columns, their types and comments; one line each."""
+    declared = {
+        (table.schema, table.name, column.name, column.data_type, describe_comment(column))
+        for table in compile_catalog().tables.values()
+        for column in table.columns
+    }
+    live = set(
+        connection.execute(
+            "SELECT schema_name, table_name, column_name, data_type, comment FROM duckdb_columns()"
+            " WHERE NOT internal AND database_name = current_database()"
+            " AND (schema_name, table_name) IN (SELECT (schema_name, table_name) FROM duckdb_tables())"
+        ).fetchall()
+    )
+    return [
+        f"{schema}.{table}.{column} ({data_type}) is {where}"
+        for rows, where in (
+            (declared - live, "declared in sql/ but not so in the database"),
+            (live - declared, "in the database but not so in sql/"),
+        )
+        for schema, table, column, data_type, _ in sorted(rows, key=str)
+    ]
 
 
 @contextmanager

@@ -17,6 +17,7 @@ import pandas as pd
 from dagster_project.case_work import derivative_folder
 from dagster_project.catalog import Table, compile_catalog
 from dagster_project.identity import Identity
+from dagster_project.republication import restore_memory
 from dagster_project.settings import Settings
 from dagster_project.warehouse import insert, rewrite, transaction
 
@@ -79,6 +80,8 @@ def forget(
     The warehouse file is rewritten when its connection closes: deleted rows keep their bytes in the old file.
     """
     _restore_tombstones(connection, settings.withdrawals)
+    if restore_memory(connection, settings.snapshots):
+        _forget_remembered(connection, identity)
     stored_ids = {delivered_id: identity.pseudonym(delivered_id) for delivered_id in delivered_ids}
     tombstones = _bury(connection, release, identity, stored_ids)
     if not stored_ids and not len(tombstones):
@@ -112,6 +115,18 @@ def _restore_tombstones(connection: duckdb.DuckDBPyConnection, folder: Path) -> 
             insert(connection, "raw.withdrawal", pd.read_csv(path, dtype=str, usecols=TOMBSTONE_COLUMNS))
 
 
+def _forget_remembered(connection: duckdb.DuckDBPyConnection, identity: Identity) -> None:
+    """Remove persons who withdrew after the snapshot that the memory of published cells came from."""
+    known = connection.execute(
+        "SELECT DISTINCT participant_id FROM marts.published_value WHERE study = ?", [identity.study]
+    ).fetchall()
+    withdrawn = Withdrawn(connection, identity)
+    ids = [stored_id for (stored_id,) in known if stored_id in withdrawn]
+    with transaction(connection):
+        connection.execute(COUNT_WITHDRAWN, {"study": identity.study, "ids": ids})
+        _forget_rows(connection, compile_catalog().tables["marts.published_value"], identity.study, ids)
+
+
 def _bury(
     connection: duckdb.DuckDBPyConnection, release: str, identity: Identity, stored_ids: dict[str, str]
 ) -> pd.DataFrame:
@@ -137,14 +152,6 @@ def _is_anyone_known(connection: duckdb.DuckDBPyConnection, study: str, stored_i
         for table in compile_catalog().tables.values()
         if _whose(table)
     )
-
-
-def _forget_in_work_packages(home: Path, stored_id: str) -> None:
-    for folder in home.glob(f"work_packages/*/{stored_id}_*"):
-        shutil.rmtree(folder)
-        sheet = folder.parent / "annotations.csv"
-        lines = sheet.read_text(encoding="utf-8").splitlines() if sheet.is_file() else []
-        sheet.write_text("\n".join([line for line in lines if not line.startswith(f"{stored_id},")] + [""]))
 
 
 def _forget_rows(connection: duckdb.DuckDBPyConnection, table: Table, study: str, stored_ids: list[str]) -> None:
@@ -173,6 +180,14 @@ def _forget_verdicts(reviews: Path, stored_id: str) -> None:
             fresh = path.with_name(f".{path.name}.rewriting")
             fresh.write_text("".join(kept), encoding="utf-8")
             fresh.replace(path)
+
+
+def _forget_in_work_packages(home: Path, stored_id: str) -> None:
+    for folder in home.glob(f"work_packages/*/{stored_id}_*"):
+        shutil.rmtree(folder)
+        sheet = folder.parent / "annotations.csv"
+        lines = sheet.read_text(encoding="utf-8").splitlines() if sheet.is_file() else []
+        sheet.write_text("\n".join([line for line in lines if not line.startswith(f"{stored_id},")] + [""]))
 
 
 def _list_for_the_steward(

@@ -14,9 +14,10 @@ from dagster_project.cohort_intake import read_withdrawn_ids
 from dagster_project.defs.releases import UnusableRelease, open_release
 from dagster_project.identity import Identity
 from dagster_project.intake_issue import Issues
+from dagster_project.methods import list_software
 from dagster_project.publication import describe_columns, publish
 from dagster_project.settings import Settings, load_settings
-from dagster_project.warehouse import Warehouse, count_rows, insert, transaction
+from dagster_project.warehouse import Warehouse, count_rows, find_drift, insert, transaction
 from dagster_project.withdrawal import UNPROVEN, find_traces
 from models.segmentation.inference import open_model
 
@@ -83,6 +84,18 @@ def find_withdrawn(warehouse: Warehouse) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(passed=n_traces == 0, metadata={"searched": True, "files_with_traces": n_traces})
 
 
+@dg.asset_check(
+    asset=["meta", "data_dictionary"],
+    name="current",
+    blocking=True,
+    description="The database has the tables, columns, types and comments that sql/ declares. If not: delete warehouse.duckdb and run the updates again.",
+)
+def find_dictionary_drift(warehouse: Warehouse) -> dg.AssetCheckResult:
+    with warehouse.connect() as connection:
+        drift = find_drift(connection)
+    return dg.AssetCheckResult(passed=not drift, metadata={"differences": "\n".join(drift[:50])})
+
+
 def _withdrawn_ids(settings: Settings, name: str) -> list[str]:
     """The ids a release withdraws, as delivered and as stored; none where the release is no longer there."""
     try:
@@ -113,6 +126,8 @@ def _record(connection: duckdb.DuckDBPyConnection, stamp: str, now: datetime) ->
             snapshot=stamp,
             model_version=model.model_version,
             code_version=hash_code(),
+            software=list_software(),
+            least_persons=settings.min_cell,
             published_at=now.replace(tzinfo=None),
         )
         insert(connection, "meta.release_log", log)

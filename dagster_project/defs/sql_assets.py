@@ -4,10 +4,11 @@ import dagster as dg
 
 from dagster_project.asset_specs import describe_table
 from dagster_project.catalog import SQL, Table, compile_catalog
+from dagster_project.lineage import describe_lineage
 from dagster_project.warehouse import Warehouse, count_rows, transaction
 
 # Read already, but filled by no asset yet.
-WITHOUT_ASSET = {"imaging.review", "imaging.agreement_pair"}
+WITHOUT_ASSET = {"imaging.review"}
 
 
 def build_asset(table: Table) -> dg.AssetsDefinition:
@@ -23,7 +24,10 @@ def build_asset(table: Table) -> dg.AssetsDefinition:
             with transaction(connection):
                 connection.execute(f"TRUNCATE {table.full_name}")
                 connection.execute(f"INSERT INTO {table.full_name} BY NAME {table.query}")
-            return dg.MaterializeResult(metadata={"dagster/row_count": count_rows(connection, table.full_name)})
+            n_rows = count_rows(connection, table.full_name)
+        return dg.MaterializeResult(
+            metadata={"dagster/row_count": n_rows, "dagster/column_lineage": describe_lineage(table.full_name)}
+        )
 
     return fill
 

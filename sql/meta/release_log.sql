@@ -6,6 +6,8 @@ CREATE TABLE IF NOT EXISTS meta.release_log (
     fingerprint VARCHAR NOT NULL,
     model_version VARCHAR NOT NULL,
     code_version VARCHAR NOT NULL,
+    software VARCHAR,
+    least_persons INTEGER,
     published_at TIMESTAMP NOT NULL
 );
 COMMENT ON TABLE meta.release_log IS 'Release log. One row per publication and release in it.';
@@ -15,4 +17,6 @@ COMMENT ON COLUMN meta.release_log.study IS 'Study. "synthetic" marks invented d
 COMMENT ON COLUMN meta.release_log.fingerprint IS 'Fingerprint. Hash of the names, sizes and times of all files of the release.';
 COMMENT ON COLUMN meta.release_log.model_version IS 'Model. Segmentation model in force.';
 COMMENT ON COLUMN meta.release_log.code_version IS 'Code version. Hash of the code and SQL that computed the snapshot.';
+COMMENT ON COLUMN meta.release_log.software IS 'Software. Versions of Myonorm, Python and the libraries that compute.';
+COMMENT ON COLUMN meta.release_log.least_persons IS 'Least persons. Smallest count that the aggregate file shows. [1]';
 COMMENT ON COLUMN meta.release_log.published_at IS 'Published at. UTC.';

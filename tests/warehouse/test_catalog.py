@@ -6,6 +6,7 @@ import duckdb
 import pytest
 
 from dagster_project.catalog import SCHEMAS, SQL, compile_catalog, parse_comment
+from dagster_project.warehouse import find_drift
 
 CATALOG = compile_catalog()
 UNIT_SUFFIX = re.compile(r"_(cm2|ml|l|mm|cm|kg|m2|years|pct|ms|deg|t|seconds)$")
@@ -107,3 +108,22 @@ def test_spatial_distribution_conserves_area():
 
 
 CATALOG_INSERT = "INSERT INTO {} BY NAME {}"
+
+
+def test_a_fresh_database_is_as_declared_and_drift_is_told():
+    with duckdb.connect() as connection:
+        _declare(connection)
+        assert find_drift(connection) == []
+        connection.execute("ALTER TABLE stats.descriptive DROP COLUMN pct")
+        connection.execute("ALTER TABLE stats.descriptive ALTER n TYPE BIGINT")
+        connection.execute("COMMENT ON COLUMN stats.descriptive.sd IS 'Spread.'")
+        connection.execute("ALTER TABLE stats.descriptive ADD COLUMN extra INTEGER")
+        told = [line.split(" is ")[0] for line in find_drift(connection)]
+    assert told == [
+        "stats.descriptive.n (INTEGER)",
+        "stats.descriptive.pct (DOUBLE)",
+        "stats.descriptive.sd (DOUBLE)",
+        "stats.descriptive.extra (INTEGER)",
+        "stats.descriptive.n (BIGINT)",
+        "stats.descriptive.sd (DOUBLE)",
+    ]
