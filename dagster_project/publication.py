@@ -32,7 +32,12 @@ MARGINS = {
     ),
     "stats.training_set": (["study", "role", "measure"], ["sex"]),
 }
-COUNTS = {"norms.lms": "n_near", "norms.centile_model": "n"}
+COUNTS = {"norms.lms": "n_near", "norms.centile_model": "n", "norms.q_statistic": "n", "norms.pinball_loss": "n"}
+# Shares and quantiles of persons: shown only where enough lie beyond them. Table -> keys of its model, keys of its cells.
+TAILS = {
+    "norms.worm": (["measure", "sex", "covariates", "z"], ["age_band"]),
+    "norms.coverage": (["measure", "sex", "covariates", "centile"], ["age_band", "bmi_band"]),
+}
 
 
 def publish(connection: duckdb.DuckDBPyConnection, snapshots: Path, stamp: str, least: int) -> Path:
@@ -89,7 +94,7 @@ def _write_file(connection: duckdb.DuckDBPyConnection, path: Path, schemas: tupl
 
 def _is_suppressible(name: str) -> bool:
     columns = {column.name for column in compile_catalog().tables[name].columns}
-    return name in COUNTS or (name.startswith("stats.") and "n" in columns)
+    return name in COUNTS or name in TAILS or name == "norms.shift" or (name.startswith("stats.") and "n" in columns)
 
 
 def suppress_table(frame: pd.DataFrame, name: str, least: int) -> pd.DataFrame:
@@ -106,6 +111,15 @@ def suppress_table(frame: pd.DataFrame, name: str, least: int) -> pd.DataFrame:
         )
     if name in COUNTS:
         return suppress(frame, least, [], n=COUNTS[name])
+    if name == "norms.shift":
+        return frame.assign(n_left_out=frame["n_left_out"].astype("Int64").where(frame["n_left_out"] >= least))
+    if name in TAILS:
+        within, margins = TAILS[name]
+        shown = frame.assign(n=frame["n"].astype("Int64"))
+        statistics = ["n", "observed_pct", "deviation", "ci_low", "ci_high", "p", "p_holm"]
+        return suppress_complements(
+            shown, least, [column for column in statistics if column in frame], within, margins, n="n_beyond"
+        )
     statistics = [
         column.name
         for column in compile_catalog().tables[name].columns
