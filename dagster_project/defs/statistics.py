@@ -37,9 +37,9 @@ def read_values(connection: duckdb.DuckDBPyConnection, *kinds: str) -> pd.DataFr
             analysis_set, measure, value,
             person.sex, person.age_years, person.height_cm, person.weight_kg, person.bmi_kg_m2, person.age_band, person.bmi_band,
             EXISTS (
-                SELECT FROM imaging.quality AS quality
+                FROM imaging.quality AS quality
                 WHERE quality.verdict = 'warn' AND (quality.study, quality.participant_id, quality.visit, quality.model_version)
-                    = (study, participant_id, visit, model_version)
+                    = (person.study, person.participant_id, person.visit, person.model_version)
             ) AS is_warned
         FROM marts.phenotype_value
         JOIN ref.analysis_set USING (study, source, model_version)

@@ -28,7 +28,7 @@ SPLINES = {MU: 12, SIGMA: 7, NU: 6}
 INTERACTION_SPLINES = 6
 SMOOTHING_LIMITS = (1e-3, 1e9)
 FIRST_SMOOTHING = 1e3
-MAX_ROUNDS, MAX_STEPS = 100, 100
+MAX_ROUNDS, MAX_STEPS, MAX_CLIMBS = 100, 20, 500
 SETTLED_DF = 1e-2
 LARGEST_TAIL_DF, SMALLEST_TAIL_DF = 200.0, 2.5
 UNIT_FACTORS = (10, 100, 1000, 10_000, 1_000_000)
@@ -457,7 +457,11 @@ def _maximise(
     tau: float = np.inf,
     tolerance: float = 1e-6,
 ) -> np.ndarray:
-    """Return the maximum of the penalised likelihood by Fisher scoring with halved steps."""
+    """Return the maximum of the penalised likelihood: Fisher scoring with halved steps.
+
+    Where the tails are so heavy that the expected information misleads and it creeps, L-BFGS finishes on the scale that
+    the information gives.
+    """
 
     def objective(b: np.ndarray) -> tuple[float, np.ndarray]:
         value, gradient = _log_likelihood(b, designs, y, fixed_nu, tau)
@@ -476,4 +480,14 @@ def _maximise(
             fraction /= 2
             trial, trial_gradient = objective(coefficients + fraction * step)
         coefficients, value, gradient = coefficients + fraction * step, trial, trial_gradient
-    raise linalg.LinAlgError("no convergence")
+    root = linalg.cholesky(_information(coefficients, designs, fixed_nu) + penalty)
+
+    def descend(u: np.ndarray) -> tuple[float, np.ndarray]:
+        value, gradient = objective(coefficients + linalg.solve_triangular(root, u))
+        return -value, -linalg.solve_triangular(root, gradient, trans="T")
+
+    options = {"maxiter": MAX_CLIMBS, "ftol": 1e-12, "gtol": 1e-2}
+    found = optimize.minimize(descend, np.zeros(root.shape[0]), jac=True, method="L-BFGS-B", options=options)
+    if not found.success:
+        raise linalg.LinAlgError("no convergence")
+    return coefficients + linalg.solve_triangular(root, found.x)
