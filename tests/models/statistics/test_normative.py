@@ -305,3 +305,68 @@ def test_small_samples_fit_or_are_refused_but_never_give_nonsense(n, seed):
     age, bmi, y = sample(n, seed)
     table = normative.centile(normative.fit(age, bmi, y), age, bmi, 50)
     assert (np.abs(np.log(table["value"] / np.median(y))) < 0.7).all()
+
+
+def test_values_in_another_unit_are_refused():
+    age, bmi, y = sample(400)
+    with pytest.raises(normative.NormsRefused, match="check their unit"):
+        normative.fit(age, bmi, 100 * y, plausible=(8, 70))
+    normative.fit(age, bmi, y, plausible=(8, 70))
+
+
+@pytest.mark.parametrize("factor", [10, 100, 0.01, 1000])
+@pytest.mark.parametrize("share", [0.003, 0.2])
+def test_values_in_two_units_are_refused(factor, share):
+    age, bmi, y = sample(400)
+    mixed = np.where(np.arange(y.size) < share * y.size, factor * y, y)
+    with pytest.raises(normative.NormsRefused, match="in one unit"):
+        normative.fit(age, bmi, mixed)
+
+
+def test_wide_measures_are_no_unit_slip():
+    """A log-normal measure over three decades, as C-reactive protein is."""
+    age, bmi, _ = sample(2000)
+    y = np.exp(np.random.default_rng(8).normal(0, 1.2, 2000))
+    assert normative.fit(age, bmi, y).lms([45], [26])[0] == pytest.approx(0, abs=0.1)
+
+
+@pytest.mark.parametrize(("family", "l"), [("NO", 1.0), ("LNO", 0.0)])
+def test_normal_and_log_normal_are_special_cases(family, l):
+    age, bmi, _ = sample(3000)
+    z = np.random.default_rng(2).normal(size=3000)
+    y = box_cox.value_at(z, l, 30 + 0.1 * age, 0.12)
+    special_case, general = normative.fit(age, bmi, y, family), normative.fit(age, bmi, y)
+    assert (special_case.lms(age, bmi)[0] == l).all()
+    assert special_case.gaic3 < general.gaic3 + 1
+    assert (
+        np.abs(box_cox.value_of(special_case, age, bmi, 10) / box_cox.value_of(general, age, bmi, 10) - 1).max() < 0.05
+    )
+
+
+def test_limits_of_a_percentile_are_those_of_the_centile_it_lies_on():
+    """Same standard error in z, whether asked by the value or by the centile."""
+    model = normative.fit(*sample(600))
+    of_centile = normative.centile(model, [50.0], [27.0], 30)
+    of_person = normative.percentile(model, [50.0], [27.0], of_centile["value"]).iloc[0]
+    assert of_person["percentile_pct"] == pytest.approx(30)
+    assert of_person["se_z"] == pytest.approx(of_centile["se_z"].iloc[0])
+    assert of_person["ci_low"] == pytest.approx(
+        100 * stats.norm.cdf(stats.norm.ppf(0.3) - 1.96 * of_person["se_z"]), abs=0.01
+    )
+
+
+def test_extreme_centiles_appear_only_where_they_are_certain():
+    age, bmi, y = sample(500)
+    table = norm_table.centile_grid(normative.fit(age, bmi, y), norm_table.support(age, bmi))
+    extremes = table[table["centile"].isin([3, 5, 95, 97])]
+    assert 0 < len(extremes) < 0.9 * len(table) * 4 / 9 and extremes["se_z"].max() <= 0.15
+    assert (table.groupby(["age_years", "bmi_kg_m2"])["centile"].nunique() >= 5).all()
+
+
+def test_shift_between_norms_is_in_percentile_points():
+    """All medians 0.1 z higher: the former P50 is now P46."""
+    before = pd.DataFrame({"age_years": [40, 41], "bmi_kg_m2": [25, 25], "l": 0.0, "m": 20.0, "s": 0.1, "measure": "x"})
+    after = before.assign(m=20 * np.exp(0.01))
+    row = norm_table.compare(before, after, ["measure"]).iloc[0]
+    assert row["max_shift_points"] == pytest.approx(100 * stats.norm.cdf(-0.1) - 50) and row["centile"] == 50
+    assert row["n_cells"] == 2 and 0 < row["mean_shift_points"] < 4
