@@ -43,7 +43,9 @@ def norms(context: dg.AssetExecutionContext, warehouse: Warehouse):
     with warehouse.connect() as connection:
         cases = list(_list_cases(connection))
         frames: dict[str, list[pd.DataFrame]] = defaultdict(list)
-        outcomes = engine.open_engine(load_settings()).run(fit_norms, cases, FIT_DEADLINE_S)
+        outcomes = engine.open_engine(load_settings()).run(
+            fit_norms, cases, FIT_DEADLINE_S, environment={"OMP_NUM_THREADS": "1"}
+        )
         for done, outcome in enumerate(outcomes, start=1):
             _collect(outcome, frames)
             context.log.info(f"{done} of {len(cases)} centile models, {outcome.code or 'fitted'}")
