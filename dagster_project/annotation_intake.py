@@ -63,7 +63,7 @@ class AnnotationDoor:
                 kept.append(row | earlier)
             else:
                 pending[self._deliver(row)] = row
-        outcomes = engine.run(take_in_annotation, pending, self._settings.workers, DEADLINE_S)
+        outcomes = engine.open_engine(self._settings).run(take_in_annotation, pending, DEADLINE_S)
         for done, outcome in enumerate(outcomes, start=1):
             row = pending[outcome.case]
             report(f"{self._release.name}: {done} of {len(pending)} annotations, {outcome.code or 'taken in'}")

@@ -129,7 +129,7 @@ def validation(context: dg.AssetExecutionContext, warehouse: Warehouse):
         rows = list_new(connection, model)
         cases = {_as_case(row, settings): row for row in rows}
         n_failed = 0
-        for done, outcome in enumerate(engine.run(validate, cases, settings.workers, DEADLINE_S), start=1):
+        for done, outcome in enumerate(engine.open_engine(settings).run(validate, cases, DEADLINE_S), start=1):
             if outcome.code:
                 n_failed += 1
             else:
