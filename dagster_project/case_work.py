@@ -31,7 +31,6 @@ from models.imaging.nifti import (
 from models.measurement import morphometry, overlay, quality
 from models.segmentation.geometry import check_geometry
 from models.segmentation.inference import TILE_STEP, Model, Segmenter, choose_device, choose_precision, open_model
-from models.statistics import normative
 
 
 @dataclass(frozen=True)
@@ -277,35 +276,6 @@ def _read_contrasts(case: ImageCase, contrasts: tuple[str, ...]) -> dict[str, tu
     if combined_sha256({contrast: read_image_sha256(path) for contrast, path in paths.items()}) != case.image_sha256:
         raise CorruptVolume("The stored volumes are not those of the manifest; take the release in again.")
     return images
-
-
-@dataclass(frozen=True)
-class NormsCase:
-    """A measure in one sex: values as columns age in years, BMI in kg/m2, value; covariates `age` or `age,bmi`."""
-
-    measure: str
-    sex: str
-    covariates: str
-    values: np.ndarray
-
-
-def fit_norms(case: NormsCase) -> tuple[normative.CentileModel, pd.DataFrame, pd.DataFrame]:
-    """Fit the case's centile model; returns it with the rows of norms.lms and norms.centile on its support.
-
-    Raises
-    ------
-    NormsRefused
-        As `normative.fit`.
-    """
-    age, bmi, value = case.values.T
-    if case.covariates == "age":
-        bmi = None
-    is_complete = np.isfinite(value) & np.isfinite(age) & (True if bmi is None else np.isfinite(bmi))
-    age, bmi, value = age[is_complete], bmi if bmi is None else bmi[is_complete], value[is_complete]
-    model = normative.fit(age, bmi, value)
-    support = normative.support(age, bmi)
-    lms = normative.lms_grid(model, support).merge(support.rename(columns={"n": "n_near"}))
-    return model, lms.dropna(subset="m"), normative.grid(model, support).dropna(subset="value")
 
 
 def verify_volume(path: Path) -> None:

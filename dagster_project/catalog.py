@@ -51,11 +51,15 @@ class Table:
 
 @dataclass(frozen=True)
 class Catalog:
-    """All tables by full name, in the order of the schemas, and the script of views and macros that follows them."""
+    """All tables by full name, in the order of the schemas, and the scripts that follow them.
+
+    `formulas` reads public schemas only and belongs in both published files; views and macros read all schemas.
+    """
 
     tables: dict[str, Table]
     views: str
     macros: str
+    formulas: str
 
 
 def parse_comment(comment: str) -> tuple[str, str | None, str | None]:
@@ -113,14 +117,15 @@ def compile_catalog(folder: Path = SQL) -> Catalog:
             connection.execute(declaration)
     views_script = "\n".join(views.values())
     connection.execute(views_script)
-    macros = (folder / "macros.sql").read_text(encoding="utf-8")
+    formulas, macros = ((folder / name).read_text(encoding="utf-8") for name in ("formulas.sql", "macros.sql"))
+    connection.execute(formulas)
     connection.execute(macros)
     tables = {
         name: _describe(connection, name, declaration, query, sources[name])
         for name, (declaration, query) in split.items()
         if name not in views
     }
-    return Catalog(tables, views_script, macros)
+    return Catalog(tables, views_script, macros, formulas)
 
 
 def _split(connection: duckdb.DuckDBPyConnection, source: str) -> tuple[str, str | None]:

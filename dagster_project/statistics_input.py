@@ -8,13 +8,18 @@ RANKED = ("muscle", "declared")
 
 
 def read_values(connection: duckdb.DuckDBPyConnection, *kinds: str) -> pd.DataFrame:
-    """One row per person and measure of the analysis set, at the person's first analysed visit, with covariates and bands."""
+    """One row per person and measure of the analysis set, at the person's first analysed visit, with covariates, bands and quality."""
     return connection.execute(
         """
         SELECT
             analysis_set, measure, value,
             person.sex, person.age_years, person.height_cm, person.weight_kg, person.bmi_kg_m2, person.centre,
-            person.age_band, person.bmi_band
+            person.age_band, person.bmi_band,
+            EXISTS (
+                FROM imaging.quality AS quality
+                WHERE quality.verdict = 'warn' AND (quality.study, quality.participant_id, quality.visit, quality.model_version)
+                    = (person.study, person.participant_id, person.visit, person.model_version)
+            ) AS is_warned
         FROM marts.phenotype_value
         JOIN ref.analysis_set USING (study, source, model_version)
         JOIN marts.muscle_phenotype AS person USING (study, participant_id, visit, source, model_version)

@@ -30,7 +30,14 @@ CELLS = {
 }
 # Tables that stand alone -> keys along which nothing is summed, keys along which cells add up to a total.
 MARGINS = {"stats.training_set": (["study", "role", "measure"], ["sex"])}
-COUNTS = {"norms.lms": "n_near", "norms.centile_model": "n"}
+COUNTS = {"norms.lms": "n_near", "norms.centile_model": "n", "norms.q_statistic": "n", "norms.pinball_loss": "n"}
+# Shares and quantiles of persons: shown only where enough lie beyond them. Table -> keys of its model, keys of its cells.
+TAILS = {
+    "norms.worm": (["measure", "sex", "covariates", "z"], ["age_band"]),
+    "norms.coverage": (["measure", "sex", "covariates", "centile"], ["age_band", "bmi_band"]),
+}
+TAIL_STATISTICS = ("n", "observed_pct", "deviation", "ci_low", "ci_high", "p", "p_holm")
+SHIFT = "norms.shift"
 # Computed in the aggregate file itself, from what is shown there.
 DERIVED = ("stats.sex_difference",)
 GROUPS = """
@@ -67,7 +74,8 @@ def suppress_tables(
     shown = _suppress_cells(connection, least, republication)
     for name, table in compile_catalog().tables.items():
         columns = {column.name for column in table.columns}
-        if name in shown or name in DERIVED or not (name in COUNTS or (name.startswith("stats.") and "n" in columns)):
+        has_counts = name.startswith("stats.") and "n" in columns
+        if name in shown or name in DERIVED or not (has_counts or name in {*COUNTS, *TAILS, SHIFT}):
             continue
         frame = connection.execute(f"FROM {name}").df()
         if name == "stats.participant_flow":
@@ -75,6 +83,14 @@ def suppress_tables(
         elif name in MARGINS:
             within, margins = MARGINS[name]
             shown[name] = disclosure.suppress_complements(frame, least, _statistics(name), within, margins)
+        elif name in TAILS:
+            within, margins = TAILS[name]
+            statistics = [column for column in TAIL_STATISTICS if column in frame]
+            counted = frame.assign(n=frame["n"].astype("Int64"))
+            shown[name] = disclosure.suppress_complements(counted, least, statistics, within, margins, n="n_beyond")
+        elif name == SHIFT:
+            n_left_out = frame["n_left_out"].astype("Int64")
+            shown[name] = frame.assign(n_left_out=n_left_out.where(n_left_out >= least))
         else:
             shown[name] = disclosure.suppress(
                 frame, least, _statistics(name) if name not in COUNTS else [], COUNTS.get(name, "n")

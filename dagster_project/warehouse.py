@@ -54,13 +54,14 @@ def rewrite(file: Path) -> None:
 
 
 def declare_schema(connection: duckdb.DuckDBPyConnection, schemas: tuple[str, ...] = SCHEMAS) -> None:
-    """Create what is missing of the tables of `schemas`; for all schemas also views and macros."""
+    """Create what is missing of the tables of `schemas` and the formulas for readers; for all schemas also views and macros."""
     catalog = compile_catalog()
     for schema in schemas:
         connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
     for table in catalog.tables.values():
         if table.schema in schemas:
             connection.execute(table.declaration)
+    connection.execute(catalog.formulas)
     if schemas == SCHEMAS:
         connection.execute(catalog.views)
         connection.execute(catalog.macros)

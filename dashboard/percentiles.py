@@ -7,6 +7,7 @@ Does not belong here: fitting norms (models/statistics/normative.py), reading th
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 WHOLE = 1 - 1e-9
@@ -51,11 +52,12 @@ def interpolate(grid: pd.DataFrame, age_years: float, bmi_kg_m2: float | None = 
     weight = _hat(grid["age_years"], age_years)
     if bmi_kg_m2 is not None:
         weight = weight * _hat(grid["bmi_kg_m2"], bmi_kg_m2)
-    near, weight = grid[weight > 0], weight[weight > 0]
+    is_near = weight > 0
+    weight = weight[is_near]
     if weight.sum() < WHOLE:
         return None
-    log_m = float(near["m"].map(math.log) @ weight)
-    return Lms(float(near["l"] @ weight), math.exp(log_m), float(near["s"] @ weight))
+    l, m, s = (grid[name].to_numpy(dtype=float)[is_near] for name in "lms")
+    return Lms(float(l @ weight), math.exp(np.log(m) @ weight), float(s @ weight))
 
 
 def z_score(value: float, lms: Lms) -> float:
@@ -84,6 +86,6 @@ def value_at(z: float, lms: Lms) -> float:
     return lms.m * math.exp(math.log1p(lms.l * lms.s * z) / lms.l)
 
 
-def _hat(grid: pd.Series, x: float) -> pd.Series:
+def _hat(grid: pd.Series, x: float) -> np.ndarray:
     """Return the linear interpolation weight of each integer grid point at x; weights of both neighbours add up to 1."""
-    return (1 - (grid - x).abs()).clip(lower=0)
+    return np.maximum(1 - np.abs(grid.to_numpy(dtype=float) - x), 0)

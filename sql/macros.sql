@@ -1,4 +1,4 @@
--- Functions that assets and readers share.
+-- Functions of the pipeline; those for readers are in formulas.sql.
 
 -- Cases whose images are new or changed for the model, or whose failure was the machine's: manifest against ledger.
 CREATE OR REPLACE MACRO segmentation_worklist(wanted_model) AS TABLE
@@ -19,11 +19,3 @@ LEFT JOIN imaging.segmentation AS ledger
         = (image.study, image.participant_id, image.visit, wanted_model)
 WHERE ledger.image_sha256 IS DISTINCT FROM image.image_sha256
     OR (ledger.code IN ('deadline', 'worker_died', 'out_of_memory', 'corrupt_volume') AND ledger.attempts < 3);
-
--- z-score of a value for given L, M, S (Cole and Green 1992).
-CREATE OR REPLACE MACRO lms_z(value, l, m, s) AS
-CASE WHEN abs(l) < 1e-9 THEN ln(value / m) / s ELSE ((value / m) ** l - 1) / (l * s) END;
-
--- Value at a z-score for given L, M, S.
-CREATE OR REPLACE MACRO lms_value(z, l, m, s) AS
-CASE WHEN abs(l) < 1e-9 THEN m * exp(s * z) ELSE m * (1 + l * s * z) ** (1 / l) END;

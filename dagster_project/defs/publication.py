@@ -27,7 +27,7 @@ META_TABLES = ("meta.model", "meta.release_log", "meta.data_dictionary")
 PUBLISHED = [
     [table.schema, table.name]
     for table in compile_catalog().tables.values()
-    if table.schema in ("ref", "marts", "stats", "norms") or (table.schema == "raw" and table.query)
+    if table.schema in ("ref", "marts", "stats", "norms", "scores") or (table.schema == "raw" and table.query)
 ]
 UPSTREAM = [key for key in PUBLISHED if ".".join(key) not in MEMORY_TABLES]
 

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from scipy import special
 
-from models.statistics.normative import value_at
+from models.statistics.box_cox import value_at
 
 VISIT = "30"
 AGE_RANGE = (19.0, 73.0)

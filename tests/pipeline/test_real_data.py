@@ -8,7 +8,7 @@ import pytest
 from models.imaging.delivery import write_composed_zip
 from models.imaging.demo import SERIES
 from models.imaging.dixon import DixonSet
-from models.statistics.normative import z_score
+from models.statistics.box_cox import z_score
 from tests.pipeline.installation import Installation, last_line
 
 

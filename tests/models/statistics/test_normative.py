@@ -1,6 +1,7 @@
 """The normative model against CDC's LMS tables, scipy, NHANES and a cohort with known true centiles."""
 
 import importlib.util
+import json
 import time
 from pathlib import Path
 
@@ -8,8 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import optimize, special, stats
+from scipy.interpolate import BSpline
 
-from models.statistics import normative
+from models.statistics import box_cox, calibration, norm_table, normative
 
 SIMULATOR = Path(__file__).parents[4] / "shared" / "tools" / "simulate_cohort.py"
 TRUE_CENTILES = (3, 10, 25, 50, 75, 90, 97)
@@ -30,7 +32,7 @@ def sample(n=2000, seed=0):
     rng = np.random.default_rng(seed)
     age, bmi = rng.uniform(20, 70, n), rng.normal(26, 4, n).clip(16, 45)
     m, s = 30 * np.exp(-0.004 * (age - 45) + 0.01 * (bmi - 26)), 0.12 + 0.001 * (age - 45)
-    return age, bmi, normative.value_at(rng.normal(size=n), 0.3, m, s)
+    return age, bmi, box_cox.value_at(rng.normal(size=n), 0.3, m, s)
 
 
 def test_value_at_reproduces_every_cdc_centile(real_data):
@@ -40,66 +42,99 @@ def test_value_at_reproduces_every_cdc_centile(real_data):
         .dropna()
     )
     for percent in (3, 5, 10, 25, 50, 75, 85, 90, 95, 97):
-        value = normative.value_at(stats.norm.ppf(percent / 100), cdc["L"], cdc["M"], cdc["S"])
+        value = box_cox.value_at(stats.norm.ppf(percent / 100), cdc["L"], cdc["M"], cdc["S"])
         assert np.abs(value - cdc[f"P{percent}"]).max() < 1e-6
         assert (
             np.abs(
-                special.ndtr(normative.z_score(cdc[f"P{percent}"], cdc["L"], cdc["M"], cdc["S"])) - percent / 100
+                special.ndtr(box_cox.z_score(cdc[f"P{percent}"], cdc["L"], cdc["M"], cdc["S"])) - percent / 100
             ).max()
             < 1e-6
         )
 
 
 def test_z_score_and_value_at_meet_at_l_zero_and_refuse_the_impossible():
-    assert normative.z_score(20, 0, 15, 0.1) == pytest.approx(np.log(20 / 15) / 0.1)
-    assert normative.value_at(1.5, 0, 15, 0.1) == pytest.approx(15 * np.exp(0.15))
-    assert normative.value_at(1.5, 1e-9, 15, 0.1) == pytest.approx(15 * np.exp(0.15))
-    assert normative.z_score(normative.value_at(-2.5, -1.7, 15, 0.1), -1.7, 15, 0.1) == pytest.approx(-2.5)
-    assert np.isnan(normative.z_score([0, -1, np.nan], 1, 15, 0.1)).all()
-    assert np.isnan(normative.value_at(-20, 1, 15, 0.1))
+    assert box_cox.z_score(20, 0, 15, 0.1) == pytest.approx(np.log(20 / 15) / 0.1)
+    assert box_cox.value_at(1.5, 0, 15, 0.1) == pytest.approx(15 * np.exp(0.15))
+    assert box_cox.value_at(1.5, 1e-9, 15, 0.1) == pytest.approx(15 * np.exp(0.15))
+    assert box_cox.z_score(box_cox.value_at(-2.5, -1.7, 15, 0.1), -1.7, 15, 0.1) == pytest.approx(-2.5)
+    assert np.isnan(box_cox.z_score([0, -1, np.nan], 1, 15, 0.1)).all()
+    assert np.isnan(box_cox.value_at(-20, 1, 15, 0.1))
 
 
 def test_z_score_is_the_normalising_transform_of_scipy():
     value = np.array([8.0, 15, 31])
-    assert normative.z_score(value, 0.4, 15.0, 0.2) == pytest.approx(special.boxcox(value / 15.0, 0.4) / 0.2)
+    assert box_cox.z_score(value, 0.4, 15.0, 0.2) == pytest.approx(special.boxcox(value / 15.0, 0.4) / 0.2)
 
 
+@pytest.mark.parametrize("tau", [np.inf, 7.0])
 @pytest.mark.parametrize("nu", [0.0, 1e-5, 0.4, -1.2])
-def test_gradient_is_that_of_the_likelihood(nu):
-    rng = np.random.default_rng(0)
-    x_mu, x_sigma = (np.column_stack([np.ones(60), rng.normal(size=(60, k))]) for k in (3, 2))
-    y = np.exp(rng.normal(3, 0.2, 60))
-    at = np.r_[3, 0.02, -0.03, 0.01, -1.6, 0.1, -0.1, nu]
-    numeric = optimize.approx_fprime(at, lambda b: normative.log_likelihood(b, x_mu, x_sigma, y)[0], 1e-6)
-    assert normative.log_likelihood(at, x_mu, x_sigma, y)[1] == pytest.approx(numeric, rel=1e-3, abs=1e-2)
+def test_slopes_are_those_of_the_likelihood(nu, tau):
+    y = np.exp(np.random.default_rng(0).normal(3, 0.2, 60))
+    at = np.array([3.02, -1.6, nu])
+
+    def total(x):
+        return box_cox.log_likelihood(y, tuple(np.full(60, part) for part in x), tau)[0]
+
+    slopes = box_cox.log_likelihood(y, tuple(np.full(60, part) for part in at), tau)[1]
+    numeric = optimize.approx_fprime(at, total, 1e-6)
+    assert [slope.sum() for slope in slopes] == pytest.approx(numeric, rel=1e-3, abs=1e-2)
 
 
 def test_likelihood_at_l_one_and_zero_is_that_of_scipy():
-    y, ones = np.array([20.0, 25, 31]), np.ones((3, 1))
-    normal = normative.log_likelihood(np.array([np.log(24), np.log(0.1), 1.0]), ones, ones, y)[0]
+    y, one = np.array([20.0, 25, 31]), np.ones(3)
+    normal = box_cox.log_likelihood(y, (np.log(24) * one, np.log(0.1) * one, one))[0]
     assert normal == pytest.approx(stats.norm(24, 2.4).logpdf(y).sum())
-    log_normal = normative.log_likelihood(np.array([np.log(24), np.log(0.1), 0.0]), ones, ones, y)[0]
+    log_normal = box_cox.log_likelihood(y, (np.log(24) * one, np.log(0.1) * one, 0 * one))[0]
     assert log_normal == pytest.approx(stats.lognorm(0.1, scale=24).logpdf(y).sum())
+    heavy = box_cox.log_likelihood(y, (np.log(24) * one, np.log(0.1) * one, one), 5.0)[0]
+    assert heavy == pytest.approx(stats.t(5, 24, 2.4).logpdf(y).sum())
 
 
 def test_fit_is_a_maximum_of_the_penalised_likelihood():
+    """No direction climbs: the gradient is the penalty's pull, within a hundredth of a standard error."""
     age, bmi, y = sample()
     model = normative.fit(age, bmi, y)
-    x_mu, x_sigma, *_ = model.predictors({"age_years": age, "bmi_kg_m2": bmi})
-    value, gradient = normative.log_likelihood(model.coefficients, x_mu, x_sigma, y)
+    designs = model.designs(age, bmi)
+    at = normative.describe(model)["parameters"]
+    l, m, s = model.lms(age, bmi)
+    value, slopes = box_cox.log_likelihood(y, (np.log(m), np.log(s), l))
+    gradient = np.concatenate([design.T @ slope for design, slope in zip(designs, slopes, strict=True)])
     assert model.deviance == pytest.approx(-2 * value)
-    newton_step = model.covariance @ (gradient - penalty_pull(model))
+    pull, first = np.zeros(model.coefficients.size), 0
+    for parameter, design in zip(("mu", "sigma", "nu"), designs, strict=True):
+        assert at[parameter]["intercept"] == model.coefficients[first]
+        start = first + 1
+        for term, weight in zip(model.terms, model.smoothing, strict=True):
+            if term.parameter == parameter:
+                where = slice(start, start + term.size)
+                pull[where] = weight * term.penalty() @ model.coefficients[where]
+                start += term.size
+        first += design.shape[1]
+    newton_step = model.covariance @ (gradient - pull)
     assert np.abs(newton_step / np.sqrt(np.diag(model.covariance))).max() < 1e-2
 
 
-def penalty_pull(model):
-    pull, start = np.zeros(model.coefficients.size), {"mu": 1, "sigma": 0}
-    start["sigma"] = 2 + sum(term.size for term in model.terms if term.parameter == "mu")
-    for term, weight in zip(model.terms, model.smoothing, strict=True):
-        where = slice(start[term.parameter], start[term.parameter] + term.size)
-        pull[where] = weight * term.penalty() @ model.coefficients[where]
-        start[term.parameter] += term.size
-    return pull
+def test_description_is_enough_to_compute_l_m_s_without_this_code():
+    age, bmi, y = sample()
+    model = normative.fit(age, bmi, y)
+    parameters = json.loads(json.dumps(normative.describe(model)))["parameters"]
+    scaled, predicted = {"age_years": age, "bmi_kg_m2": np.log(bmi)}, []
+    for name in ("nu", "mu", "sigma"):
+        total = np.full(age.size, parameters[name]["intercept"])
+        for term in parameters[name]["terms"]:
+            surface = np.array(term["coefficients"])
+            matrices = [
+                BSpline.design_matrix(scaled[covariate], knots, 3).toarray()
+                for covariate, knots in zip(term["covariates"], term["knots"], strict=True)
+            ]
+            if len(matrices) == 1:
+                total += matrices[0] @ surface
+            else:
+                total += np.einsum("ni,nj,ij->n", *matrices, surface)
+        predicted.append(total)
+    l, m, s = model.lms(age, bmi)
+    for found, wanted in zip(predicted, (l, np.log(m), np.log(s)), strict=True):
+        assert found == pytest.approx(wanted, abs=1e-10)
 
 
 @pytest.mark.parametrize("sex", ["F", "M"])
@@ -108,7 +143,7 @@ def test_simulated_cohort_gives_its_true_centiles_back(simulator, sex):
     began = time.perf_counter()
     model = normative.fit(cohort["age"], cohort["bmi"], cohort["csa_psoas_cm2"])
     seconds = time.perf_counter() - began
-    cells = normative.support(cohort["age"], cohort["bmi"])
+    cells = norm_table.support(cohort["age"], cohort["bmi"])
     scored = true.merge(cells, left_on=["age", "bmi"], right_on=["age_years", "bmi_kg_m2"])
     assert len(scored) > 40
     fitted = [normative.centile(model, scored["age"], scored["bmi"], percent) for percent in TRUE_CENTILES]
@@ -122,18 +157,53 @@ def test_simulated_cohort_gives_its_true_centiles_back(simulator, sex):
     assert seconds < 6
 
 
+def truth_with_interaction(age, bmi):
+    """L, M, S whose median turns down with BMI in the old: no sum of a curve in age and one in BMI."""
+    a, b = (age - 48) / 20, (bmi - 26) / 8
+    return 0.3 + 0 * a, 30 * np.exp(-0.08 * a - 0.06 * a**2 + 0.09 * b - 0.02 * b**2 - 0.06 * a * b), 0.13 + 0.012 * a
+
+
+def truth_with_moving_skewness(age, bmi):
+    """L, M, S whose L runs from -1.2 to 1.5."""
+    a, b = (age - 48) / 20, (bmi - 26) / 8
+    return 0.2 + a, 30 * np.exp(-0.08 * a - 0.06 * a**2 + 0.09 * b - 0.02 * b**2), 0.15 + 0.012 * a
+
+
+@pytest.mark.parametrize("truth", [truth_with_interaction, truth_with_moving_skewness])
+def test_interaction_and_moving_skewness_come_out(truth):
+    """Mean error of P3-P97 over the supported cells; 3.4 % without the interaction, 0.35-0.6 % here over seeds."""
+    rng = np.random.default_rng(1)
+    age, bmi = rng.normal(48, 13, 14_000).clip(19, 74), np.exp(rng.normal(np.log(26), 0.17, 14_000)).clip(16, 56)
+    y = box_cox.value_at(rng.normal(size=age.size), *truth(age, bmi))
+    model = normative.fit(age, bmi, y)
+    cells = norm_table.support(age, bmi).query("age_years % 5 == 0 and bmi_kg_m2 % 3 == 0 and bmi_kg_m2 < 40")
+    at = cells["age_years"].to_numpy(), cells["bmi_kg_m2"].to_numpy()
+    errors = [
+        box_cox.value_of(model, *at, percent) / box_cox.value_at(special.ndtri(percent / 100), *truth(*at)) - 1
+        for percent in TRUE_CENTILES
+    ]
+    assert 100 * np.abs(errors).mean() < 0.7
+
+
+def test_criterion_asks_for_no_interaction_where_there_is_none():
+    age, bmi, y = sample(6000)
+    model = normative.fit(age, bmi, y)
+    df = {term.name: own for term, own in zip(model.terms, model.term_df, strict=True)}
+    assert df["mu:age_years x bmi_kg_m2"] < 2.5
+
+
 @pytest.mark.parametrize("sex", ["F", "M"])
-def test_nhanes_coverage_is_nominal(real_data, sex):
+def test_nhanes_cross_validated_coverage_is_nominal(real_data, sex):
+    """Overall within 0.5 points. By decade: benchmarks/centile_nhanes_coverage.py, two of 42 cells miss 2 SE there."""
     people = pd.read_csv(real_data / "tables" / "nhanes_limb_lean.csv.gz").query("sex == @sex")
-    model = normative.fit(people["age"], people["bmi"], people["llean"])
-    z = normative.z_score(people["llean"], *model.lms(people["age"], people["bmi"]))
-    for percent in (10, 50, 90):
-        assert 100 * np.mean(z < stats.norm.ppf(percent / 100)) == pytest.approx(percent, abs=1.5)
-        assert model.diagnostics[f"below_p{percent}_pct"] == pytest.approx(
-            100 * np.mean(z < stats.norm.ppf(percent / 100))
-        )
-    for _, group in people.assign(z=z).groupby(pd.cut(people["age"], [0, 30, 45, 60, 75, 99])):
-        assert 100 * np.mean(group["z"] < 0) == pytest.approx(50, abs=5)
+    age, bmi, y = (people[name].to_numpy(float) for name in ("age", "bmi", "llean"))
+    model = normative.fit(age, bmi, y)
+    z = calibration.out_of_fold_z(calibration.cross_validate(model, age, bmi, y), age, bmi, y)
+    decade = (10 * np.floor(age / 10)).clip(20, 80).astype(int).astype(str)
+    found = calibration.coverage(z, decade, None, (10, 50, 90))
+    overall = found[found["age_band"].isna()]
+    assert np.abs(overall["observed_pct"] - overall["centile"]).max() < 0.5
+    assert calibration.holm(found["p"].to_numpy()).min() > 0.05
 
 
 def test_spread_follows_age():
@@ -145,15 +215,16 @@ def test_spread_follows_age():
 def test_centiles_do_not_cross_and_lie_inside_their_limits():
     age, bmi, y = sample()
     model = normative.fit(age, bmi, y)
-    cells = normative.support(age, bmi)
-    table = normative.grid(model, cells)
-    assert list(table) == ["age_years", "bmi_kg_m2", "centile", "value", "ci_low", "ci_high"]
-    assert len(table) == 9 * len(cells)
+    cells = norm_table.support(age, bmi)
+    table = norm_table.centile_grid(model, cells)
+    assert list(table) == ["age_years", "bmi_kg_m2", "centile", "value", "ci_low", "ci_high", "se_z"]
+    assert set(table.loc[table["se_z"] > 0.15, "centile"]) <= {10, 25, 50, 75, 90}
+    assert len(table) >= 5 * len(cells)
     assert table.notna().all(axis=None)
     assert (table["ci_low"] < table["value"]).all() and (table["value"] < table["ci_high"]).all()
     assert (table.groupby(["age_years", "bmi_kg_m2"])["value"].diff().dropna() > 0).all()
-    lms = normative.lms_grid(model, cells)
-    assert list(lms) == ["age_years", "bmi_kg_m2", "l", "m", "s"]
+    lms = norm_table.lms_grid(model, cells)
+    assert list(lms)[:6] == ["age_years", "bmi_kg_m2", "n_near", "l", "m", "s"]
     median = table.loc[table["centile"] == 50, "value"].to_numpy()
     assert lms["m"].to_numpy() == pytest.approx(median)
 
@@ -178,8 +249,8 @@ def test_standard_errors_are_the_spread_over_repeated_samples(percent):
 def test_a_model_over_age_alone_has_null_bmi():
     age, _, y = sample()
     model = normative.fit(age, None, y)
-    cells = normative.support(age)
-    table = normative.grid(model, cells, centiles=(10, 50))
+    cells = norm_table.support(age)
+    table = norm_table.centile_grid(model, cells, centiles=(10, 50))
     assert table["bmi_kg_m2"].isna().all()
     assert table["value"].notna().all()
     assert 18 <= cells["age_years"].min() and cells["age_years"].max() <= 72
@@ -190,7 +261,7 @@ def test_support_counts_persons_inclusively():
     rng = np.random.default_rng(0)
     age, bmi = rng.uniform(20, 70, 400).round(1), rng.normal(26, 4, 400).round(1)
     age[:12], bmi[:12] = 80.5, 35.5
-    cells = normative.support(age, bmi)
+    cells = norm_table.support(age, bmi)
     by_hand = [
         np.sum((abs(age - a) <= 2.5) & (abs(bmi - b) <= 2.5))
         for a, b in zip(cells["age_years"], cells["bmi_kg_m2"], strict=True)
@@ -209,7 +280,7 @@ def test_outside_the_knots_there_is_no_centile():
     model = normative.fit(age, bmi, y)
     assert normative.centile(model, [10, 45, 45], [26, 70, np.nan], 50).isna().all(axis=None)
     assert np.isnan(model.lms([10], [26])).all()
-    assert normative.grid(model, normative.support(age[:5], bmi[:5])).empty
+    assert norm_table.centile_grid(model, norm_table.support(age[:5], bmi[:5])).empty
 
 
 @pytest.mark.parametrize(
@@ -234,3 +305,68 @@ def test_small_samples_fit_or_are_refused_but_never_give_nonsense(n, seed):
     age, bmi, y = sample(n, seed)
     table = normative.centile(normative.fit(age, bmi, y), age, bmi, 50)
     assert (np.abs(np.log(table["value"] / np.median(y))) < 0.7).all()
+
+
+def test_values_in_another_unit_are_refused():
+    age, bmi, y = sample(400)
+    with pytest.raises(normative.NormsRefused, match="check their unit"):
+        normative.fit(age, bmi, 100 * y, plausible=(8, 70))
+    normative.fit(age, bmi, y, plausible=(8, 70))
+
+
+@pytest.mark.parametrize("factor", [10, 100, 0.01, 1000])
+@pytest.mark.parametrize("share", [0.003, 0.2])
+def test_values_in_two_units_are_refused(factor, share):
+    age, bmi, y = sample(400)
+    mixed = np.where(np.arange(y.size) < share * y.size, factor * y, y)
+    with pytest.raises(normative.NormsRefused, match="in one unit"):
+        normative.fit(age, bmi, mixed)
+
+
+def test_wide_measures_are_no_unit_slip():
+    """A log-normal measure over three decades, as C-reactive protein is."""
+    age, bmi, _ = sample(2000)
+    y = np.exp(np.random.default_rng(8).normal(0, 1.2, 2000))
+    assert normative.fit(age, bmi, y).lms([45], [26])[0] == pytest.approx(0, abs=0.1)
+
+
+@pytest.mark.parametrize(("family", "l"), [("NO", 1.0), ("LNO", 0.0)])
+def test_normal_and_log_normal_are_special_cases(family, l):
+    age, bmi, _ = sample(3000)
+    z = np.random.default_rng(2).normal(size=3000)
+    y = box_cox.value_at(z, l, 30 + 0.1 * age, 0.12)
+    special_case, general = normative.fit(age, bmi, y, family), normative.fit(age, bmi, y)
+    assert (special_case.lms(age, bmi)[0] == l).all()
+    assert special_case.gaic3 < general.gaic3 + 1
+    assert (
+        np.abs(box_cox.value_of(special_case, age, bmi, 10) / box_cox.value_of(general, age, bmi, 10) - 1).max() < 0.05
+    )
+
+
+def test_limits_of_a_percentile_are_those_of_the_centile_it_lies_on():
+    """Same standard error in z, whether asked by the value or by the centile."""
+    model = normative.fit(*sample(600))
+    of_centile = normative.centile(model, [50.0], [27.0], 30)
+    of_person = normative.percentile(model, [50.0], [27.0], of_centile["value"]).iloc[0]
+    assert of_person["percentile_pct"] == pytest.approx(30)
+    assert of_person["se_z"] == pytest.approx(of_centile["se_z"].iloc[0])
+    assert of_person["ci_low"] == pytest.approx(
+        100 * stats.norm.cdf(stats.norm.ppf(0.3) - 1.96 * of_person["se_z"]), abs=0.01
+    )
+
+
+def test_extreme_centiles_appear_only_where_they_are_certain():
+    age, bmi, y = sample(500)
+    table = norm_table.centile_grid(normative.fit(age, bmi, y), norm_table.support(age, bmi))
+    extremes = table[table["centile"].isin([3, 5, 95, 97])]
+    assert 0 < len(extremes) < 0.9 * len(table) * 4 / 9 and extremes["se_z"].max() <= 0.15
+    assert (table.groupby(["age_years", "bmi_kg_m2"])["centile"].nunique() >= 5).all()
+
+
+def test_shift_between_norms_is_in_percentile_points():
+    """All medians 0.1 z higher: the former P50 is now P46."""
+    before = pd.DataFrame({"age_years": [40, 41], "bmi_kg_m2": [25, 25], "l": 0.0, "m": 20.0, "s": 0.1, "measure": "x"})
+    after = before.assign(m=20 * np.exp(0.01))
+    row = norm_table.compare(before, after, ["measure"]).iloc[0]
+    assert row["max_shift_points"] == pytest.approx(100 * stats.norm.cdf(-0.1) - 50) and row["centile"] == 50
+    assert row["n_cells"] == 2 and 0 < row["mean_shift_points"] < 4
