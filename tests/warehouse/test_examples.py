@@ -196,7 +196,7 @@ def test_tables_methods_and_dictionary_are_written(snapshot):
     assert dictionary["stats.profile"]["sd_share_pct"]["Units"] == "%"
     assert dictionary["imaging.csa_profile"]["csa_cm2"] == {
         "LongName": "Cross-sectional area",
-        "Description": "Mask pixels in the axial slice times in-plane pixel area.",
+        "Description": "Mask pixels in the slice times in-plane pixel area; the slice's tilt against the body axis is imaging.muscle.slice_tilt_deg.",
         "Units": "cm2",
     }
 
