@@ -111,7 +111,7 @@ def compare(
     Returns
     -------
     DataFrame, one row a model that both have
-        `by`, n_cells (grid points in common), mean_shift_points (mean absolute shift), max_shift_points (signed) and
+        `by`, n_cells (grid points in common), mean_shift_points (mean absolute shift), largest_shift_points (signed) and
         where it is: age_years, bmi_kg_m2, centile.
     """
     keys = [*by, AGE, BMI]
@@ -119,11 +119,11 @@ def compare(
     points = both.merge(pd.DataFrame({"centile": centiles}), how="cross")
     former = value_at(special.ndtri(points["centile"] / 100), *(points[f"{name}_before"] for name in "lms"))
     now = 100 * special.ndtr(z_score(former, *(points[f"{name}_after"] for name in "lms")))
-    points = points.assign(max_shift_points=now - points["centile"], size=np.abs(now - points["centile"]))
+    points = points.assign(largest_shift_points=now - points["centile"], size=np.abs(now - points["centile"]))
     if points.empty:
         return pd.DataFrame()
     groups = points.groupby(list(by), sort=False)["size"]
-    largest = points.loc[groups.idxmax(), [*keys, "centile", "max_shift_points"]].reset_index(drop=True)
+    largest = points.loc[groups.idxmax(), [*keys, "centile", "largest_shift_points"]].reset_index(drop=True)
     return largest.assign(
         n_cells=(groups.count() // len(centiles)).to_numpy(), mean_shift_points=groups.mean().to_numpy()
     )

@@ -9,7 +9,7 @@ CREATE TABLE IF NOT EXISTS norms.shift (
     n_left_out INTEGER,
     n_cells INTEGER,
     mean_shift_points DOUBLE,
-    max_shift_points DOUBLE,
+    largest_shift_points DOUBLE,
     age_years INTEGER,
     bmi_kg_m2 INTEGER,
     centile INTEGER
@@ -24,7 +24,7 @@ COMMENT ON COLUMN norms.shift.former IS 'Former norms. Snapshot and analysis set
 COMMENT ON COLUMN norms.shift.n_left_out IS 'Persons left out. By the sensitivity analysis. [1]';
 COMMENT ON COLUMN norms.shift.n_cells IS 'Grid points. In common. [1]';
 COMMENT ON COLUMN norms.shift.mean_shift_points IS 'Mean shift. Mean absolute shift of a centile. [percentile points]';
-COMMENT ON COLUMN norms.shift.max_shift_points IS 'Largest shift. Percentile of the former centiles value under the current norms, minus its own. [percentile points]';
+COMMENT ON COLUMN norms.shift.largest_shift_points IS 'Largest shift. Percentile of the former centiles value under the current norms, minus its own. [percentile points]';
 COMMENT ON COLUMN norms.shift.age_years IS 'Age. Where the largest shift is. [years]';
 COMMENT ON COLUMN norms.shift.bmi_kg_m2 IS 'Body mass index. Where the largest shift is; NULL = all BMI. [kg/m2]';
 COMMENT ON COLUMN norms.shift.centile IS 'Centile. The one that moved most. [%]';

@@ -30,7 +30,7 @@ def visits(connection):
     connection.execute(
         """
         INSERT INTO raw.release VALUES ('r', 'S', 1, 'f', false, NULL, '2026-01-01');
-        INSERT INTO ref.measure VALUES ('csa_psoas_total_cm2', 'Psoas', 'cm2', 'muscle', NULL), ('age_years', 'Age', 'years', 'covariate', NULL);
+        INSERT INTO ref.measure (measure, label, unit, kind, definition) VALUES ('csa_psoas_total_cm2', 'Psoas', 'cm2', 'muscle', NULL), ('age_years', 'Age', 'years', 'covariate', NULL);
         INSERT INTO raw.participant BY NAME
         SELECT 'S' AS study, participant_id, '30' AS visit, 'r' AS release, 'F' AS sex, age AS age_years, if(exact IS NULL, NULL, 0) AS exam_years FROM people
         UNION ALL BY NAME

@@ -368,5 +368,5 @@ def test_shift_between_norms_is_in_percentile_points():
     before = pd.DataFrame({"age_years": [40, 41], "bmi_kg_m2": [25, 25], "l": 0.0, "m": 20.0, "s": 0.1, "measure": "x"})
     after = before.assign(m=20 * np.exp(0.01))
     row = norm_table.compare(before, after, ["measure"]).iloc[0]
-    assert row["max_shift_points"] == pytest.approx(100 * stats.norm.cdf(-0.1) - 50) and row["centile"] == 50
+    assert row["largest_shift_points"] == pytest.approx(100 * stats.norm.cdf(-0.1) - 50) and row["centile"] == 50
     assert row["n_cells"] == 2 and 0 < row["mean_shift_points"] < 4
