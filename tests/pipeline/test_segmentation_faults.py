@@ -10,13 +10,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import duckdb
+import pandas as pd
 import pytest
 
 from dagster_project import case_work
 from dagster_project.case_work import ImageCase, StoredMask
 from dagster_project.defs.segmentation import check_release, choose_precision, record, segment_all
 from dagster_project.engine import LocalEngine
-from dagster_project.warehouse import declare_schema
+from dagster_project.warehouse import declare_schema, insert
 from models.imaging.dixon import CONTRASTS
 from models.imaging.nifti import combined_sha256, read_volume, write_volume
 from models.imaging.phantom import Grid, Person, render
@@ -75,7 +76,7 @@ class FaultyEngine(LocalEngine):
 
     def run(self, function, cases, deadline_s):
         """As the engine's, but each case goes wrong as its participant id says."""
-        return super().run(segment_with_fault, cases, 45)
+        return super().run(segment_with_fault, cases, 30)
 
 
 @pytest.fixture(scope="module")
@@ -142,13 +143,26 @@ def test_later_masks_take_the_precision_of_the_earlier_ones(ledger):
 
 def test_checks_see_missing_rows_and_failures(ledger):
     connection, cases = ledger
-    for name in [*cases, "forgotten"]:
-        connection.execute(
-            "INSERT INTO raw.dixon_series BY NAME SELECT 'synthetic' AS study, ? AS participant_id, '30' AS visit,"
-            " 'r' AS release, unnest(['in', 'opp', 'fat', 'water']) AS contrast",
-            [name],
-        )
-    connection.execute("INSERT INTO raw.release BY NAME SELECT 'synthetic' AS study, 'r' AS release, 1 AS registration")
+    rows = [
+        {
+            "study": "synthetic",
+            "participant_id": name,
+            "visit": "30",
+            "release": "r",
+            "contrast": contrast,
+            "orientation": "RAS",
+            "n_instances": 36,
+            "image_sha256": "0",
+            "nifti_path": "x",
+            "shape": list(SHORT_GRID.shape),
+            "spacing": list(SHORT_GRID.spacing_mm),
+        }
+        for name in [*cases, "forgotten"]
+        for contrast in CONTRASTS
+    ]
+    insert(connection, "raw.dixon_series", pd.DataFrame(rows))
+    release = {"study": "synthetic", "release": "r", "registration": 1, "fingerprint": "x", "has_imaging": True}
+    insert(connection, "raw.release", pd.DataFrame([release | {"registered_at": pd.Timestamp("2026-01-01")}]))
     complete, failure_rate = check_release(connection, MODEL, "r")
     assert not complete.passed and complete.metadata["without a row"].value == 1
     assert not failure_rate.passed and failure_rate.metadata["failed"].value == 3
