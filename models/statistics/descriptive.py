@@ -85,6 +85,8 @@ def band_percentiles(values: pd.DataFrame) -> pd.DataFrame:
 def count_beyond(values: pd.DataFrame, percentiles: pd.DataFrame) -> pd.DataFrame:
     """Return how many persons lie beyond each percentile and limit, on the side where fewer do; ties lie on neither.
 
+    No more are counted than the percentile's own share of the persons: a P10 that needs k beyond it needs k / 0.10 in all.
+
     Parameters
     ----------
     values : DataFrame
@@ -101,6 +103,7 @@ def count_beyond(values: pd.DataFrame, percentiles: pd.DataFrame) -> pd.DataFram
         _prepared(values),
         [f"p{percent}{end}" for percent in PERCENTILES for end in ("", "_low", "_high")],
     )
+    share = np.repeat([min(percent, 100 - percent) / 100 for percent in PERCENTILES], 3)
     keys = percentiles[["measure", *KEYS]].astype(object)
     row_of = {key: row for row, key in enumerate(keys.where(keys.notna(), None).itertuples(index=False, name=None))}
     shown, beyond = percentiles[columns].to_numpy(float), np.zeros((len(percentiles), len(columns)), dtype=int)
@@ -110,7 +113,8 @@ def count_beyond(values: pd.DataFrame, percentiles: pd.DataFrame) -> pd.DataFram
             row, ordered = row_of[tuple(named.get(name) for name in ("measure", *KEYS))], np.sort(group.to_numpy())
             below = np.searchsorted(ordered, shown[row], "left")
             above = len(ordered) - np.searchsorted(ordered, shown[row], "right")
-            beyond[row] = np.where(np.isfinite(shown[row]), np.minimum(below, above), 0)
+            fewest = np.minimum.reduce([below, above, np.floor(len(ordered) * share).astype(int)])
+            beyond[row] = np.where(np.isfinite(shown[row]), fewest, 0)
     return pd.DataFrame(beyond, columns=columns, index=percentiles.index)
 
 

@@ -44,13 +44,12 @@ def test_real_dixon_pixels_reach_nifti_unchanged(installation: Installation, leg
         assert echo_time_ms == (2.46 if contrast == "in" else 1.23)
 
 
-def test_legs_hold_no_psoas_and_say_so(installation: Installation):
-    """Runs after the legs were taken in: a measurement that is not there is NULL with a reason, never 0."""
-    rows = installation.query("SELECT volume_ml, max_csa_cm2, reason, is_truncated FROM imaging.muscle")
-    assert len(rows) == 4
-    for volume, csa, reason, is_truncated in rows:
-        assert (volume is None and reason) or (volume > 0 and not is_truncated)
-        assert csa is None or csa > 0
+def test_legs_are_no_field_of_view_for_the_model_and_say_so(installation: Installation):
+    """Runs after the legs were taken in: what the model was not made for is refused with a code, never measured as 0."""
+    rows = installation.query("SELECT status, code, message, mask_path FROM imaging.segmentation")
+    assert [(status, code, path) for status, code, _, path in rows] == [("failed", "small_field_of_view", None)]
+    assert "field of view" in rows[0][2]
+    assert installation.query("SELECT count(*) FROM imaging.muscle") == [(0,)]
 
 
 @pytest.fixture(scope="module")

@@ -85,6 +85,7 @@ class Pipeline:
                     "image_sha256": image_sha256,
                     "mask_path": str(path.relative_to(self.home)),
                     "mask_sha256": write_volume(path, mask, affine, {}),
+                    "is_low_memory": False,
                 }
             )
         with Warehouse().connect() as connection:
