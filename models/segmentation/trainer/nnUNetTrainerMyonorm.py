@@ -4,6 +4,8 @@ nnU-Net finds it by its file name through the environment variable `nnUNet_extTr
 its own. What a profile may say is in `profiles.toml`; nothing else belongs here.
 """
 
+from pathlib import Path
+
 import numpy as np
 import torch
 from batchgeneratorsv2.transforms.noise.gaussian_blur import GaussianBlurTransform
@@ -37,6 +39,13 @@ class nnUNetTrainerMyonorm(nnUNetTrainerNoMirroring):
         super().initialize()
         if self.device.type == "cpu":
             self.network = self.network.to(memory_format=torch.channels_last_3d)
+
+    def save_checkpoint(self, filename: str) -> None:
+        """Write the checkpoint beside and rename it: nnU-Net's own is half a file where the process is killed meanwhile."""
+        complete, temporary = Path(filename), Path(f"{filename}.tmp")
+        super().save_checkpoint(str(temporary))
+        if temporary.is_file():
+            temporary.replace(complete)
 
     def configure_rotation_dummyDA_mirroring_and_inital_patch_size(self):
         rotation, is_dummy_2d, initial_patch, mirror_axes = (
