@@ -1,7 +1,6 @@
 """Small-cell suppression: nothing under the limit shows, and subtraction does not bring it back."""
 
 import itertools
-from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -31,7 +30,7 @@ def test_percentiles_and_limits_need_the_least_persons_beyond_them_on_each_side(
     )
     raw = descriptive.band_percentiles(values)
     shown = disclosure.suppress(raw, 10, [], beyond=descriptive.count_beyond(values, raw))
-    for percent, end in product((10, 25, 50, 75, 90), ("", "_low", "_high")):
+    for percent, end in itertools.product((10, 25, 50, 75, 90), ("", "_low", "_high")):
         column = f"p{percent}{end}"
         value = raw[column].iloc[0]
         enough = (values["value"] < value).sum() >= 10 and (values["value"] > value).sum() >= 10
