@@ -24,7 +24,7 @@ import numpy as np
 
 from models.imaging.dixon import CONTRASTS
 from models.segmentation.anatomy import LABELS
-from models.segmentation.inference import InvalidModel, Model
+from models.segmentation.inference import InvalidModel
 
 LABEL_MAPS = Path(__file__).parent / "label_maps"
 CHECKPOINT = re.compile(r"fold_(\d)/checkpoint_final\.pth")
@@ -95,12 +95,6 @@ def import_model(source: Path, label_map: Path, destination: Path, configuration
         os.replace(building, destination)
     finally:
         shutil.rmtree(building, ignore_errors=True)
-
-
-def read_lookup(model: Model) -> np.ndarray | None:
-    """Return what to index with a model's output (`lookup[labels]`) to get our label values; None for our own models."""
-    manifest = json.loads((model.folder / "manifest.json").read_bytes())
-    return np.array(manifest["label_map"], np.uint8) if "label_map" in manifest else None
 
 
 def _open_zip(path: Path) -> tuple[list[str], Callable[[str], bytes]]:

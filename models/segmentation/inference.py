@@ -46,12 +46,19 @@ class InvalidModel(ValueError):
 
 @dataclass(frozen=True)
 class Model:
-    """A verified model folder: version, nnU-Net configuration, expected geometry, sha256 of the manifest, fold files, card."""
+    """A verified model folder.
+
+    Attributes
+    ----------
+    label_map
+        Our label of each of the network's; None where they are the same.
+    """
 
     folder: Path
     model_version: str
     configuration: str
     geometry: ModelGeometry
+    label_map: tuple[int, ...] | None
     manifest_sha256: str
     fold_files: tuple[str, ...]
     card: str
@@ -94,6 +101,7 @@ def open_model(name_or_folder: str) -> Model:
         model_version=manifest["model_version"],
         configuration=manifest["configuration"],
         geometry=ModelGeometry.from_plans(plans, manifest["configuration"]),
+        label_map=tuple(manifest["label_map"]) if "label_map" in manifest else None,
         manifest_sha256=hashlib.sha256(manifest_bytes).hexdigest(),
         fold_files=tuple(sorted(name for name in manifest["sha256"] if name.startswith("fold_"))),
         card=card,
@@ -174,6 +182,7 @@ class Segmenter:
             network.to(device, getattr(torch, number_format), memory_format=self._memory_format)
             self._networks.append(network.eval())
         self._device = device
+        self._label_map = model.label_map and torch.tensor(model.label_map, dtype=torch.uint8, device=device)
         self._sums = (torch.float16, "cpu") if is_low_memory else (torch.float32, device)
         self._patch = tuple(configuration.patch_size)
         self._weights = tile_weights(self._patch)
@@ -222,7 +231,7 @@ class Segmenter:
             channels, to_model = self._normalise(volumes), axis_matrices(source, target, *self._orders[0])
             for _ in range(2):
                 started = time.perf_counter()
-                labels = _argmax(self._predict(self._networks, channels, to_model, box)).cpu().numpy()
+                labels = self._label(self._predict(self._networks, channels, to_model, box)).cpu().numpy()
                 seconds.append(time.perf_counter() - started)
         return labels, min(seconds)
 
@@ -246,11 +255,11 @@ class Segmenter:
         box = self._find_muscle(channels, to_model, shape) if is_confined else None
         if box is not None:
             logits = self._predict(self._networks, channels, to_model, box)
-            muscle = _bounding_box(_argmax(logits).cpu().numpy(), margin=(1, 1, 1), shape=logits.shape[1:])
+            muscle = _bounding_box(self._label(logits).cpu().numpy(), margin=(1, 1, 1), shape=logits.shape[1:])
             if muscle and not _touches(muscle, box, shape):
-                return _export(logits, box, muscle, from_model, source.shape)
+                return self._export(logits, box, muscle, from_model, source.shape)
         logits = self._predict(self._networks, channels, to_model, everything)
-        return _export(logits, everything, everything, from_model, source.shape)
+        return self._export(logits, everything, everything, from_model, source.shape)
 
     def _normalise(self, volumes: list[np.ndarray]) -> list["torch.Tensor"]:
         """Each channel (z, y, x; float32) normalised as the plan says."""
@@ -285,7 +294,7 @@ class Segmenter:
             return None
         data = torch.stack([resample(channel, to_model, coarse) for channel in channels])
         logits = predict_logits(self._networks[:1], data, self._weights, 1.0, self._memory_format, *self._sums)
-        labels = _argmax(logits).cpu().numpy()
+        labels = self._label(logits).cpu().numpy()
         if len(np.unique(labels)) <= len(LABELS):
             return None
         found = _bounding_box(labels, margin=(1, 0, 0), shape=coarse_shape)
@@ -296,6 +305,32 @@ class Segmenter:
         )
         n_box = len(self._networks) * n_tiles([part.stop - part.start for part in box], self._patch, TILE_STEP)
         return box if n_box < n_full else None
+
+    def _export(self, logits: "torch.Tensor", box: Box, part: Box, from_model, shape: tuple[int, ...]) -> np.ndarray:
+        """Label map (uint8) on the image's grid: logits of `box` resampled where they depend on `part` (relative to `box`).
+
+        Linear interpolation between voxels that are all background gives background, so that nothing is lost outside a `part` that holds
+        all muscle and one voxel around it.
+        """
+        inside = [slice(a.start + b.start, a.start + b.stop) for a, b in zip(box, part, strict=True)]
+        rows = [rows_inside(matrix, rows) for matrix, rows in zip(from_model, inside, strict=True)]
+        matrices = [
+            matrix if matrix is None else matrix[:, columns] for matrix, columns in zip(from_model, box, strict=True)
+        ]
+        labels, logits = np.zeros(shape, np.uint8), logits.float()
+        for start in range(rows[0].start, rows[0].stop, EXPORT_SLICES):
+            slab = (slice(start, min(start + EXPORT_SLICES, rows[0].stop)), rows[1], rows[2])
+            on_box = [
+                slice(r.start - b.start, r.stop - b.start) if matrix is None else r
+                for r, b, matrix in zip(slab, box, matrices, strict=True)
+            ]
+            labels[slab] = self._label(resample(logits, matrices, on_box)).cpu().numpy()
+        return labels
+
+    def _label(self, logits: "torch.Tensor") -> "torch.Tensor":
+        """Our label (uint8) of the largest logit."""
+        labels = _argmax(logits)
+        return labels if self._label_map is None else self._label_map[labels.long()]
 
 
 _RESAMPLING_KWARGS = ("resampling_fn_data_kwargs", "resampling_fn_probabilities_kwargs")
@@ -357,28 +392,6 @@ def _touches(muscle: Box, box: Box, shape: tuple[int, ...]) -> bool:
         (inner.start == 0 and outer.start > 0) or (outer.start + inner.stop == outer.stop < n)
         for inner, outer, n in zip(muscle, box, shape, strict=True)
     )
-
-
-def _export(logits: "torch.Tensor", box: Box, part: Box, from_model, shape: tuple[int, ...]) -> np.ndarray:
-    """Label map (uint8) on the image's grid: logits of `box` resampled where they depend on `part` (relative to `box`).
-
-    Linear interpolation between voxels that are all background gives background, so that nothing is lost outside a `part` that holds
-    all muscle and one voxel around it.
-    """
-    inside = [slice(a.start + b.start, a.start + b.stop) for a, b in zip(box, part, strict=True)]
-    rows = [rows_inside(matrix, rows) for matrix, rows in zip(from_model, inside, strict=True)]
-    matrices = [
-        matrix if matrix is None else matrix[:, columns] for matrix, columns in zip(from_model, box, strict=True)
-    ]
-    labels, logits = np.zeros(shape, np.uint8), logits.float()
-    for start in range(rows[0].start, rows[0].stop, EXPORT_SLICES):
-        slab = (slice(start, min(start + EXPORT_SLICES, rows[0].stop)), rows[1], rows[2])
-        on_box = [
-            slice(r.start - b.start, r.stop - b.start) if matrix is None else r
-            for r, b, matrix in zip(slab, box, matrices, strict=True)
-        ]
-        labels[slab] = _argmax(resample(logits, matrices, on_box)).cpu().numpy()
-    return labels
 
 
 def _argmax(logits: "torch.Tensor") -> "torch.Tensor":

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from models.segmentation.foreign import LABEL_MAPS, import_model, read_lookup
+from models.segmentation.foreign import LABEL_MAPS, import_model
 from models.segmentation.inference import InvalidModel, Segmenter, open_model
 
 NAMES = {"background": 0, "iliacus": 9, "p_l": 1, "p_r": 2, "g_l": 3, "g_r": 4}
@@ -59,8 +59,8 @@ def test_same_network_and_mapped_labels_from_a_zip(results, tmp_path):
     ours = torch.load(open_model("phantom-v1").folder / "fold_0.pth", weights_only=True)
     theirs = torch.load(model.folder / "fold_0.pth", weights_only=True)
     assert ours.keys() == theirs.keys() and all(torch.equal(ours[key], theirs[key]) for key in ours)
-    assert read_lookup(model).tolist() == [0, 2, 1, 3, 4, 0, 0, 0, 0, 4]
-    assert read_lookup(open_model("phantom-v1")) is None
+    assert model.label_map == (0, 2, 1, 3, 4, 0, 0, 0, 0, 4)
+    assert open_model("phantom-v1").label_map is None
     assert "in disguise" in model.card
 
 

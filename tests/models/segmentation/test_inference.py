@@ -76,6 +76,13 @@ def test_mirrored_pixels_under_an_unchanged_affine_exchange_the_sides(segmenter)
         assert 2 * overlap / ((predicted == value).sum() + (expected == value).sum()) > 0.9
 
 
+def test_label_map_of_a_foreign_model_is_applied(segmenter):
+    phantom = render(Person("1", "F", 40, 168.0, 68.0), 77)
+    foreign = replace(open_model(SHIPPED), label_map=tuple(SIDES_EXCHANGED.tolist()))
+    mapped = Segmenter(foreign, "cpu", "bfloat16").segment(phantom.dixon)
+    assert np.array_equal(mapped, SIDES_EXCHANGED[segmenter.segment(phantom.dixon)])
+
+
 @pytest.fixture
 def copied_model(tmp_path):
     folder = tmp_path / "copied"
