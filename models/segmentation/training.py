@@ -26,7 +26,7 @@ from models.imaging.dixon import CONTRASTS, DixonSet
 from models.imaging.phantom import Acquisition, draw_person, render
 from models.segmentation.anatomy import LABELS
 from models.segmentation.evaluation import exchanged_side_pct, score_labels
-from models.segmentation.inference import Model, Segmenter, load_weights, open_model
+from models.segmentation.inference import Segmenter, load_weights, open_model
 
 DATASET_ID = 701
 DATASET_NAME = f"Dataset{DATASET_ID}_Myonorm"
@@ -261,9 +261,8 @@ def _results(workspace: Path, profile: dict[str, Any]) -> Path:
     return workspace / "results" / DATASET_NAME / f"{profile['trainer']}__{PLANS}__{CONFIGURATION}"
 
 
-def score_model(model: Model, cases: Iterable[AnnotatedCase]) -> pd.DataFrame:
-    """Scores of a model, as deployed, on annotated cases: as `score_labels`, with case and exchanged_side_pct."""
-    segmenter = Segmenter(model, "cpu")
+def score_model(segmenter: Segmenter, cases: Iterable[AnnotatedCase]) -> pd.DataFrame:
+    """Scores of a loaded model on annotated cases: as `score_labels`, with case and exchanged_side_pct."""
     frames = []
     for case in cases:
         predicted = segmenter.segment(case.dixon)
@@ -334,7 +333,10 @@ def main() -> None:
     collect_model(workspace, profile, destination)
     write_card(destination, profile, PHANTOMS)
     write_card(
-        destination, profile, PHANTOMS, (TEST_PHANTOMS, score_model(open_model(str(destination)), draw_test_cases()))
+        destination,
+        profile,
+        PHANTOMS,
+        (TEST_PHANTOMS, score_model(Segmenter(open_model(str(destination)), "cpu"), draw_test_cases())),
     )
 
 

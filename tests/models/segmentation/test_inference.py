@@ -27,8 +27,8 @@ def segmenter():
     return Segmenter(open_model(SHIPPED), "cpu", "bfloat16")
 
 
-def test_ten_fresh_phantoms_with_stronger_noise_and_bmi_beyond_the_training_range():
-    scores = score_model(open_model(SHIPPED), draw_test_cases())
+def test_ten_fresh_phantoms_with_stronger_noise_and_bmi_beyond_the_training_range(segmenter):
+    scores = score_model(segmenter, draw_test_cases())
     mean_dice = scores.groupby("compartment")["dice"].mean()
     assert scores["case"].nunique() == 10
     assert mean_dice["psoas"] >= 0.95
