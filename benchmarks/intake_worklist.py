@@ -53,7 +53,7 @@ def take_in(connection: duckdb.DuckDBPyConnection, settings: Settings) -> tuple[
     """Seconds of the imaging door, and how many deliveries it handed to the workers."""
     handed = []
 
-    def run(function, cases, *limits):
+    def run(self, function, cases, *limits):
         handed.extend(cases)
         return (engine.Outcome(case, pretend_stored(case)) for case in cases)
 
@@ -61,7 +61,7 @@ def take_in(connection: duckdb.DuckDBPyConnection, settings: Settings) -> tuple[
     release = open_release(settings.releases, "2026-01")
     identity = Identity(release.study, b"benchmark", is_hashed=False)
     issues = Issues(identity)
-    with patch.object(engine, "run", run):
+    with patch.object(engine.LocalEngine, "run", run):
         ImagingDoor(connection, settings, release, identity, Withdrawn(connection, identity), issues).take_in(
             lambda line: None
         )

@@ -10,12 +10,13 @@ import duckdb
 import numpy as np
 import pytest
 
+from dagster_project.settings import Settings
 from models.imaging.demo import DemoCase, draw_demo_1, draw_demo_2, write_release
 from models.imaging.phantom import person_truth
 from models.segmentation.anatomy import SIDES
 from models.statistics.synthetic import simulate_cohort, simulate_profiles
 from models.statistics.synthetic import write_release as write_cohort_release
-from tests.pipeline.installation import ROOT, last_line
+from tests.pipeline.installation import ROOT, Installation, last_line
 
 
 def _as(participant_id: str, case: DemoCase, **changes) -> DemoCase:
@@ -31,6 +32,12 @@ FIRST = [
     _as("200005", DEMO[4], is_truncated=True),
 ]
 CORRECTED = _as("200001", draw_demo_2()[-1])
+
+
+@pytest.fixture(scope="module")
+def installation(tmp_path_factory):
+    """With the model that is shipped as the default."""
+    return Installation(tmp_path_factory.mktemp("möre data"), model=Settings().model)
 
 
 @pytest.fixture(scope="module")

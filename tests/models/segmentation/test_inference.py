@@ -59,7 +59,7 @@ def test_measures_on_predicted_masks_of_the_demo_lie_within_five_percent_of_the_
     assert errors.abs().max() <= 0.05, errors
 
 
-@pytest.mark.parametrize("seed", range(70_000, 70_012))
+@pytest.mark.parametrize("seed", range(70_000, 70_008))
 def test_measures_on_predicted_masks_of_others_lie_within_five_percent_of_the_truth(segmenter, seed):
     person = draw_person(np.random.default_rng([seed, 7]), f"{seed}", (17.0, 38.0))
     errors = relative_errors(segmenter, render(person, seed))
