@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import nibabel as nib
 import numpy as np
@@ -27,6 +27,9 @@ from models.imaging.phantom import Acquisition, draw_person, render
 from models.segmentation.anatomy import LABELS
 from models.segmentation.evaluation import exchanged_side_pct, score_labels
 from models.segmentation.inference import Segmenter, load_weights, open_model
+
+if TYPE_CHECKING:
+    import torch
 
 DATASET_ID = 701
 DATASET_NAME = f"Dataset{DATASET_ID}_Myonorm"
@@ -235,14 +238,19 @@ def collect_model(workspace: Path, profile: dict[str, Any], destination: Path) -
         checkpoint = torch.load(
             results / f"fold_{fold}" / "checkpoint_final.pth", map_location="cpu", weights_only=False
         )
-        weights = {name: tensor.half() for name, tensor in checkpoint["network_weights"].items()}
-        torch.save(weights, destination / f"fold_{fold}.pth")
+        torch.save(halve(checkpoint["network_weights"]), destination / f"fold_{fold}.pth")
     splits = json.loads((workspace / "preprocessed" / DATASET_NAME / "splits_final.json").read_text())
     held_out = [{"fold": fold, "validation": split["val"]} for fold, split in enumerate(splits[: profile["folds"]])]
     (destination / "splits.json").write_text(json.dumps(held_out, indent=1) + "\n")
     scores = score_out_of_fold(workspace, profile, range(profile["folds"]))
     scores.round(6).to_csv(destination / "out_of_fold.csv", index=False)
     write_manifest(destination)
+
+
+def halve(weights: dict[str, "torch.Tensor"]) -> dict[str, "torch.Tensor"]:
+    """Weights in half precision; names that share a tensor (nnU-Net's decoder names the encoder's too) go on sharing it."""
+    halves = {tensor.data_ptr(): tensor.half() for tensor in weights.values()}
+    return {name: halves[tensor.data_ptr()] for name, tensor in weights.items()}
 
 
 def write_manifest(folder: Path) -> None:

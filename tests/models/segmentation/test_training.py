@@ -94,6 +94,9 @@ def test_training_goes_on_after_a_kill_and_becomes_a_model(workspace, tmp_path):
     assert model.fold_files == ("fold_0.pth",)
     (weights,) = load_weights(model)
     assert {tensor.dtype for tensor in weights.values()} == {torch.float16}
+    distinct = {tensor.data_ptr(): tensor.nbytes for tensor in weights.values()}
+    assert len(distinct) < len(weights), "the decoder's names of the encoder's weights share them"
+    assert (folder / "fold_0.pth").stat().st_size < sum(distinct.values()) + 200_000
     (held_out,) = json.loads((folder / "splits.json").read_text())
     scores = pd.read_csv(folder / "out_of_fold.csv")
     assert set(scores["case"]) == set(held_out["validation"]) and len(scores) == 4 * 2
