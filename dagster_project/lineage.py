@@ -25,16 +25,22 @@ def trace_columns(full_name: str) -> dict[str, frozenset[Source]]:
     """Sources (schema.table, column) of every column of a table that a SELECT fills."""
     table = compile_catalog().tables[full_name]
     query = (table.query or "").rstrip().rstrip(";")
-    with duckdb.connect() as connection:
-        declare_schema(connection)
-        connection.execute(f"SET disabled_optimizers = '{DISABLED}'")
-        filled = {name for name, *_ in connection.execute(f"DESCRIBE {query}").fetchall()}
-        always = _read(connection, f"SELECT count(*) FROM ({query})")
-        return {
-            column.name: _sources(column.name, _read(connection, f"SELECT {column.name} FROM ({query})"), always)
-            for column in table.columns
-            if column.name in filled
-        }
+    connection = _empty_warehouse()
+    filled = {name for name, *_ in connection.execute(f"DESCRIBE {query}").fetchall()}
+    always = _read(connection, f"SELECT count(*) FROM ({query})")
+    return {
+        column.name: _sources(column.name, _read(connection, f"SELECT {column.name} FROM ({query})"), always)
+        for column in table.columns
+        if column.name in filled
+    }
+
+
+@lru_cache
+def _empty_warehouse() -> duckdb.DuckDBPyConnection:
+    connection = duckdb.connect()
+    declare_schema(connection)
+    connection.execute(f"SET disabled_optimizers = '{DISABLED}'")
+    return connection
 
 
 def describe_lineage(full_name: str) -> dg.TableColumnLineage:
