@@ -55,25 +55,3 @@ def combine_contrasts(images: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Di
         if voxels.shape != shape or not np.allclose(other, affine, rtol=0, atol=_AFFINE_TOLERANCE_MM):
             raise Refusal("geometry_differs", f"{CONTRASTS[0]} and {contrast} disagree.")
     return DixonSet({contrast: images[contrast][0] for contrast in CONTRASTS}, affine)
-
-
-def fat_fraction_pct(fat: np.ndarray, water: np.ndarray, mask: np.ndarray) -> float:
-    """Return the signal fat fraction over a mask in percent: 100 sum F / sum (F + W).
-
-    A T1-weighted two-point signal fraction, not a proton-density fat fraction (PDFF).
-
-    Parameters
-    ----------
-    fat, water
-        Signal (x, y, z), arbitrary units, one scale.
-    mask
-        Boolean (x, y, z).
-
-    Returns
-    -------
-    float
-        NaN where the mask holds no signal.
-    """
-    fat_signal = fat[mask].sum(dtype=np.float64)
-    signal = fat_signal + water[mask].sum(dtype=np.float64)
-    return float(100 * fat_signal / signal) if signal else float("nan")

@@ -21,8 +21,6 @@ from scipy import ndimage
 from models.segmentation.anatomy import COMPARTMENTS, LABELS, SIDES
 
 TOLERANCE_MM = 3.0
-OVERLAP_METRICS = ("dice", "precision", "recall", "specificity", "accuracy")
-SURFACE_METRICS = ("surface_dice_3mm", "hd95_mm")
 BOTH_EMPTY = "Both masks are empty."
 PREDICTED_EMPTY = "The mask under test is empty."
 TRUTH_EMPTY = "The reference mask is empty."

@@ -20,30 +20,6 @@ PERCENTILES = (10, 25, 50, 75, 90)
 CONFIDENCE = 0.95
 
 
-def assign_band(values: pd.Series, bands: pd.DataFrame) -> pd.Series:
-    """Return the band each value lies in, lower <= value < upper; null outside all bands.
-
-    Parameters
-    ----------
-    values : Series, shape (n,)
-        Numbers in the unit of the bands.
-    bands : DataFrame
-        band, lower, upper; a null limit is open.
-
-    Raises
-    ------
-    ValueError
-        The bands overlap.
-    """
-    intervals = pd.IntervalIndex.from_arrays(
-        bands["lower"].fillna(-np.inf), bands["upper"].fillna(np.inf), closed="left"
-    )
-    if intervals.is_overlapping:
-        raise ValueError("Bands must not overlap.")
-    names = np.append(bands["band"].to_numpy(dtype=object), None)
-    return pd.Series(names[intervals.get_indexer(values.astype(float))], index=values.index, dtype=str)
-
-
 def describe(values: pd.DataFrame) -> pd.DataFrame:
     """Return counts, shares, means and SDs for every combination of {sex, pooled} x {age band, all} x {BMI band, all}.
 

@@ -21,7 +21,7 @@ from models.imaging import archive, dicom, stack
 from models.imaging.archive import look_at
 from models.imaging.delivery import write_composed_zip
 from models.imaging.dicom import assemble_delivery, read_delivery, read_zips
-from models.imaging.dixon import CONTRASTS, DixonSet, combine_contrasts, fat_fraction_pct
+from models.imaging.dixon import CONTRASTS, DixonSet, combine_contrasts
 from models.imaging.instance import read_instance
 from models.imaging.nifti import read_volume, write_volume
 from models.imaging.refusal import REFUSALS, Refusal, first_refusal
@@ -430,12 +430,6 @@ def test_different_shape_or_affine_is_refused(coded):
     for spoilt in ((coded.volumes["fat"][1:], AFFINE), (coded.volumes["fat"], AFFINE + 0.001 * np.eye(4, k=3))):
         with pytest.raises(Refusal, match="geometry_differs"):
             combine_contrasts({**images, "fat": spoilt})
-
-
-def test_fat_fraction():
-    fat, water = np.array([60_000, 60_000, 9], np.uint16), np.array([20_000, 20_000, 0], np.uint16)
-    assert fat_fraction_pct(fat, water, np.array([True, True, False])) == 75.0
-    assert np.isnan(fat_fraction_pct(fat, water, np.zeros(3, bool)))
 
 
 # --- real data

@@ -9,8 +9,6 @@ from scipy import stats
 
 from models.statistics import descriptive
 
-BMI_BANDS = pd.DataFrame({"band": ["<18.5", "18.5-25", ">=40"], "lower": [None, 18.5, 40], "upper": [18.5, 25, None]})
-
 
 def people(n, seed=0):
     rng = np.random.default_rng(seed)
@@ -33,16 +31,6 @@ def cell(table, measure="csa", sex=None, age=None, bmi=None):
         chosen &= table[column].isna() if wanted is None else table[column] == wanted
     assert chosen.sum() == 1
     return table[chosen].iloc[0]
-
-
-def test_bands_are_closed_on_the_left():
-    banded = descriptive.assign_band(pd.Series([10, 18.5, 24.99, 25, 40, np.nan]), BMI_BANDS)
-    assert banded.fillna("none").tolist() == ["<18.5", "18.5-25", "18.5-25", "none", ">=40", "none"]
-
-
-def test_overlapping_bands_are_refused():
-    with pytest.raises(ValueError, match="overlap"):
-        descriptive.assign_band(pd.Series([1.0]), pd.DataFrame({"band": ["a", "b"], "lower": [0, 1], "upper": [2, 3]}))
 
 
 @pytest.mark.parametrize(
