@@ -24,7 +24,7 @@ from models.statistics.smooth import BMI, KNOT_MARGIN, Term, build_basis, build_
 LEAST_PERSONS = 50
 MU, SIGMA, NU = PARAMETERS = ("mu", "sigma", "nu")
 FIXED_NU = {"BCCG": None, "LNO": 0.0, "NO": 1.0, "BCT": None}
-SPLINES = {MU: 12, SIGMA: 7, NU: 6}
+SPLINES = {MU: 12, SIGMA: 12, NU: 12}
 INTERACTION_SPLINES = 6
 SMOOTHING_LIMITS = (1e-3, 1e9)
 FIRST_SMOOTHING = 1e3
@@ -188,7 +188,7 @@ def fit_heavy_tails(model: CentileModel, age_years: ArrayLike, bmi_kg_m2: ArrayL
     fits: dict[float, np.ndarray] = {}
 
     def deviance(inverse_tau: float) -> float:
-        fits[inverse_tau] = _maximise(model.coefficients, designs, y, penalty, None, 1 / inverse_tau, 1e-2)
+        fits[inverse_tau], _ = _maximise(model.coefficients, designs, y, penalty, None, 1 / inverse_tau, 1e-2)
         return -2 * _log_likelihood(fits[inverse_tau], designs, y, None, 1 / inverse_tau)[0]
 
     best = optimize.minimize_scalar(
@@ -392,16 +392,17 @@ def _estimate(
         coefficients = np.zeros(size)
         coefficients[0], coefficients[designs[0].shape[1]] = np.log(y).mean(), np.log(np.log(y).std())
         smoothing = np.full(len(terms), FIRST_SMOOTHING)
-    df = np.inf
+    term_df = np.full(len(terms), np.inf)
     for rounds in range(1, MAX_ROUNDS + 1):
         penalty = _total_penalty(terms, smoothing)
-        coefficients = _maximise(coefficients, designs, y, penalty, fixed_nu)
-        expected = _information(coefficients, designs, fixed_nu)
+        coefficients, expected = _maximise(coefficients, designs, y, penalty, fixed_nu, tolerance=1e-2)
         covariance = linalg.inv(expected + penalty)
-        previous, df = df, np.einsum("ij,ji->i", covariance, expected)
-        if abs(np.sum(previous - df)) < SETTLED_DF or rounds == MAX_ROUNDS:
+        previous, term_df = term_df, _term_df(covariance, expected, terms)
+        if np.abs(previous - term_df).max() < SETTLED_DF or rounds == MAX_ROUNDS:
             break
         smoothing = _fellner_schall(coefficients, covariance, terms, smoothing)
+    coefficients, expected = _maximise(coefficients, designs, y, penalty, fixed_nu)
+    covariance = linalg.inv(expected + penalty)
     log_likelihood = _log_likelihood(coefficients, designs, y, fixed_nu)[0]
     return CentileModel(
         family=family,
@@ -409,12 +410,18 @@ def _estimate(
         smoothing=smoothing,
         coefficients=coefficients,
         covariance=covariance,
-        term_df=np.array([df[where].sum() for where in _slices(terms)]),
+        term_df=_term_df(covariance, expected, terms),
         n=y.size,
         deviance=-2 * log_likelihood,
         marginal_likelihood=log_likelihood + _laplace(coefficients, covariance, penalty, terms, smoothing),
         rounds=rounds,
     )
+
+
+def _term_df(covariance: np.ndarray, expected: np.ndarray, terms: tuple[Term, ...]) -> np.ndarray:
+    """Return the effective degrees of freedom of each term: the trace of its part of V I."""
+    df = np.einsum("ij,ji->i", covariance, expected)
+    return np.array([df[where].sum() for where in _slices(terms)])
 
 
 def _laplace(
@@ -456,8 +463,8 @@ def _maximise(
     fixed_nu: float | None,
     tau: float = np.inf,
     tolerance: float = 1e-6,
-) -> np.ndarray:
-    """Return the maximum of the penalised likelihood: Fisher scoring with halved steps.
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the maximum of the penalised likelihood and the information there: Fisher scoring with halved steps.
 
     Where the tails are so heavy that the expected information misleads and it creeps, L-BFGS finishes on the scale that
     the information gives.
@@ -469,11 +476,12 @@ def _maximise(
 
     value, gradient = objective(coefficients)
     for _ in range(MAX_STEPS):
-        factor = linalg.cho_factor(_information(coefficients, designs, fixed_nu) + penalty)
+        expected = _information(coefficients, designs, fixed_nu)
+        factor = linalg.cho_factor(expected + penalty)
         step = linalg.cho_solve(factor, gradient)
         gain = gradient @ step
         if gain < tolerance:
-            return coefficients
+            return coefficients, expected
         fraction = 1.0
         trial, trial_gradient = objective(coefficients + step)
         while not trial > value and fraction > 1e-6:
@@ -490,4 +498,5 @@ def _maximise(
     found = optimize.minimize(descend, np.zeros(root.shape[0]), jac=True, method="L-BFGS-B", options=options)
     if not found.success:
         raise linalg.LinAlgError("no convergence")
-    return coefficients + linalg.solve_triangular(root, found.x)
+    coefficients = coefficients + linalg.solve_triangular(root, found.x)
+    return coefficients, _information(coefficients, designs, fixed_nu)
