@@ -192,17 +192,21 @@ def test_criterion_asks_for_no_interaction_where_there_is_none():
     assert df["mu:age_years x bmi_kg_m2"] < 2.5
 
 
-@pytest.mark.parametrize("sex", ["F", "M"])
-def test_nhanes_cross_validated_coverage_is_nominal(real_data, sex):
-    """Overall within 0.5 points. By decade: benchmarks/centile_nhanes_coverage.py, two of 42 cells miss 2 SE there."""
+@pytest.mark.parametrize(("sex", "known_misses"), [("F", {("30", 90)}), ("M", set())])
+def test_nhanes_cross_validated_coverage_is_nominal(real_data, sex, known_misses):
+    """Overall within 0.5 points; by decade within the larger of 1 point and 2 binomial SE, but for one of 42 cells (docs/methods.md)."""
     people = pd.read_csv(real_data / "tables" / "nhanes_limb_lean.csv.gz").query("sex == @sex")
     age, bmi, y = (people[name].to_numpy(float) for name in ("age", "bmi", "llean"))
     model = normative.fit(age, bmi, y)
     z = calibration.out_of_fold_z(calibration.cross_validate(model, age, bmi, y), age, bmi, y)
     decade = (10 * np.floor(age / 10)).clip(20, 80).astype(int).astype(str)
     found = calibration.coverage(z, decade, None, (10, 50, 90))
-    overall = found[found["age_band"].isna()]
-    assert np.abs(overall["observed_pct"] - overall["centile"]).max() < 0.5
+    deviation = np.abs(found["observed_pct"] - found["centile"])
+    standard_error = np.sqrt(found["centile"] * (100 - found["centile"]) / found["n"])
+    assert deviation[found["age_band"].isna()].max() < 0.5
+    misses = found[found["age_band"].notna() & (deviation > np.maximum(1, 2 * standard_error))]
+    assert set(zip(misses["age_band"], misses["centile"], strict=True)) <= known_misses
+    assert (deviation < 3 * standard_error).all()
     assert calibration.holm(found["p"].to_numpy()).min() > 0.05
 
 
@@ -238,12 +242,39 @@ def test_limits_shrink_with_the_square_root_of_n():
     assert 2.5 < widths[0] / widths[1] < 6.5
 
 
+@pytest.fixture(scope="module")
+def repeated():
+    """Models of fifty samples of 1,000."""
+    return [normative.fit(*sample(1000, seed)) for seed in range(50)]
+
+
 @pytest.mark.parametrize("percent", [3, 50, 97])
-def test_standard_errors_are_the_spread_over_repeated_samples(percent):
-    rows = [normative.centile(normative.fit(*sample(1000, seed)), [50], [27], percent).iloc[0] for seed in range(50)]
+def test_standard_errors_are_the_spread_over_repeated_samples(repeated, percent):
+    rows = [normative.centile(model, [50], [27], percent).iloc[0] for model in repeated]
     log_value = np.log([row["value"] for row in rows])
     claimed = np.log([row["ci_high"] / row["value"] for row in rows]) / stats.norm.ppf(0.975)
     assert 0.8 < claimed.mean() / log_value.std(ddof=1) < 1.35
+
+
+def limits_hold(models):
+    """Share of a person's limits that hold the true percentile: P10, P50 and P90 at 25 ages and BMI."""
+    age, bmi = (axis.ravel() for axis in np.meshgrid(np.linspace(25, 65, 5), np.linspace(20, 32, 5)))
+    m, s = 30 * np.exp(-0.004 * (age - 45) + 0.01 * (bmi - 26)), 0.12 + 0.001 * (age - 45)
+    held = []
+    for model in models:
+        for percent in (10, 50, 90):
+            person = normative.percentile(model, age, bmi, box_cox.value_at(special.ndtri(percent / 100), 0.3, m, s))
+            held.append((person["ci_low"] <= percent) & (percent <= person["ci_high"]))
+    return np.mean(held)
+
+
+def test_limits_of_a_person_hold_the_truth_as_often_as_they_say(repeated):
+    assert limits_hold(repeated) == pytest.approx(0.95, abs=0.02)
+
+
+def test_limits_hold_nearly_as_often_in_small_samples():
+    """91 % in samples of 600: the limits leave out that the penalties are estimated too (docs/methods.md)."""
+    assert limits_hold(normative.fit(*sample(600, seed)) for seed in range(40)) > 0.88
 
 
 def test_a_model_over_age_alone_has_null_bmi():
