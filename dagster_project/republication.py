@@ -1,7 +1,7 @@
-"""What changed in each banded cell since it was last shown, and what follows for the next snapshot.
+"""What changed behind each published row since it was last shown, and what follows for the next snapshot.
 
-What belongs here: the memory of published cells (marts.published_cell, marts.published_value), counting changes, keeping or
-withholding. The rule itself is `models.statistics.disclosure.decide_republication`.
+What belongs here: the memory of published persons' sets (marts.published_cell, marts.published_value), counting changes,
+keeping or withholding. The rule itself is `models.statistics.disclosure.decide_republication`.
 """
 
 from dataclasses import dataclass
@@ -11,16 +11,16 @@ import duckdb
 import numpy as np
 import pandas as pd
 
+from dagster_project.published_rows import BANDS, TABLES, name_cells
 from dagster_project.warehouse import transaction
 from models.statistics.disclosure import WITHHELD, decide_republication
 
-KEYS = ["measure", "sex", "age_band", "bmi_band"]
-BANDED = ("stats.descriptive", "stats.band_percentile", "stats.profile", "stats.profile_maximum")
+KEYS = ["measures", *BANDS]
 CURRENT = """
     CREATE OR REPLACE TEMP TABLE current_value AS
     WITH person AS (
         SELECT
-            analysis_set, study, participant_id, visit, source, model_version, sex, age_band, bmi_band,
+            analysis_set, study, participant_id, visit, source, model_version, sex, age_band, bmi_band, centre,
             (SELECT band FROM ref.band WHERE kind = 'bmi_group' AND bmi_kg_m2 > lower AND bmi_kg_m2 <= upper) AS bmi_group
         FROM marts.muscle_phenotype
         JOIN ref.analysis_set USING (study, source, model_version)
@@ -34,33 +34,56 @@ CURRENT = """
         sum((1e4 * csa_cm2)::BIGINT * (slice_index + 1))::DOUBLE, any_value(sex), any_value(age_band), any_value(bmi_group)
     FROM person JOIN imaging.csa_profile USING (study, participant_id, visit, model_version)
     GROUP BY ALL
+    UNION ALL
+    SELECT analysis_set, study, participant_id, name, (hash(text) % 1000000000)::DOUBLE, sex, age_band, bmi_band
+    FROM (UNPIVOT (SELECT *, sex AS of_sex FROM person) ON of_sex AS sex, centre INTO NAME name VALUE text)
 """
-CHANGED = """
+# Persons who differ from what was behind a snapshot, grouped by all that decides which sets they left, entered or changed.
+CHANGE = """
+    CREATE OR REPLACE TEMP TABLE change AS
     WITH old AS (
         SELECT * FROM marts.published_value WHERE since <= $snapshot AND (until IS NULL OR until > $snapshot)
-    ), change AS (
+    ), value AS (
         SELECT
-            measure, old.participant_id IS NOT NULL AS was, now.participant_id IS NOT NULL AS is_now,
+            study, participant_id, measure, old.value IS NOT NULL AS was, now.value IS NOT NULL AS is_now,
             old.value IS DISTINCT FROM now.value AS has_other_value,
+            (old.sex, old.age_band, old.bmi_band) IS DISTINCT FROM (now.sex, now.age_band, now.bmi_band) AS has_other_bands,
             old.sex AS old_sex, old.age_band AS old_age, old.bmi_band AS old_bmi, now.sex, now.age_band, now.bmi_band
         FROM old FULL JOIN current_value AS now USING (study, participant_id, measure)
-        WHERE (old.value, old.sex, old.age_band, old.bmi_band) IS DISTINCT FROM (now.value, now.sex, now.age_band, now.bmi_band)
+    ), person AS (
+        SELECT
+            list(measure ORDER BY measure) FILTER (was) AS had, list(measure ORDER BY measure) FILTER (is_now) AS has,
+            coalesce(list(measure ORDER BY measure) FILTER (has_other_value), []) AS differs,
+            any_value(old_sex) AS old_sex, any_value(old_age) AS old_age, list_sort(list(DISTINCT old_bmi)) AS old_bmi,
+            any_value(sex) AS sex, any_value(age_band) AS age_band, list_sort(list(DISTINCT bmi_band)) AS bmi_band
+        FROM value
+        GROUP BY study, participant_id
+        HAVING bool_or(has_other_value OR has_other_bands)
+    )
+    SELECT *, count(*) AS n FROM person GROUP BY ALL
+"""
+COUNT_CHANGED = """
+    WITH cell AS (
+        SELECT rowid AS id, *, string_split(measures, ' + ') AS needs FROM marts.published_cell WHERE snapshot = $snapshot
     ), membership AS (
         SELECT
-            cell.rowid AS cell, has_other_value,
-            was AND coalesce(cell.sex = old_sex, cell.sex IS NULL) AND coalesce(cell.age_band = old_age, cell.age_band IS NULL)
-                AND coalesce(cell.bmi_band = old_bmi, cell.bmi_band IS NULL) AS was_in,
-            is_now AND coalesce(cell.sex = change.sex, cell.sex IS NULL) AND coalesce(cell.age_band = change.age_band, cell.age_band IS NULL)
-                AND coalesce(cell.bmi_band = change.bmi_band, cell.bmi_band IS NULL) AS is_in
-        FROM marts.published_cell AS cell
-        JOIN change USING (measure)
-        WHERE cell.snapshot = $snapshot
+            cell.id, change.n, list_has_any(differs, needs) AS is_other,
+            coalesce(
+                list_has_all(had, needs) AND (cell.sex IS NULL OR cell.sex = old_sex)
+                    AND (cell.age_band IS NULL OR cell.age_band = old_age) AND (cell.bmi_band IS NULL OR list_contains(old_bmi, cell.bmi_band)),
+                false
+            ) AS was_in,
+            coalesce(
+                list_has_all(has, needs) AND (cell.sex IS NULL OR cell.sex = change.sex)
+                    AND (cell.age_band IS NULL OR cell.age_band = change.age_band) AND (cell.bmi_band IS NULL OR list_contains(change.bmi_band, cell.bmi_band)),
+                false
+            ) AS is_in
+        FROM cell CROSS JOIN change
     ), changed AS (
-        SELECT cell, count(*) AS n FROM membership WHERE was_in <> is_in OR (was_in AND has_other_value) GROUP BY ALL
+        SELECT id, sum(n) AS n FROM membership WHERE was_in <> is_in OR (was_in AND is_other) GROUP BY id
     )
-    SELECT measure, sex, age_band, bmi_band, coalesce(n, 0) AS n_changed, n_withdrawn
-    FROM marts.published_cell AS cell LEFT JOIN changed ON cell = cell.rowid
-    WHERE snapshot = $snapshot
+    SELECT measures, sex, age_band, bmi_band, coalesce(n, 0)::INTEGER AS n_changed, n_withdrawn
+    FROM cell LEFT JOIN changed USING (id)
 """
 REMEMBER = """
     UPDATE marts.published_value AS old SET until = $stamp
@@ -78,78 +101,63 @@ REMEMBER = """
 
 @dataclass(frozen=True)
 class Republication:
-    """Decision per banded cell (`show` where absent), and the rows of the snapshot before."""
+    """Decision per persons' set (`show` where absent), the models' terms, and the file of the snapshot before."""
 
     decisions: dict[tuple, str]
+    models: dict[str, str]
     previous: Path | None
     least: int
 
     def is_held_back(self, table: str, rows: pd.DataFrame) -> np.ndarray:
         """Which rows may not be shown anew."""
-        return np.array([self.decisions.get(key, "show") != "show" for key in _keys(table, rows)], dtype=bool)
+        return self._decide(table, rows) != "show"
 
-    def replace_held_back(self, table: str, raw: pd.DataFrame, shown: pd.DataFrame) -> pd.DataFrame:
-        """Say which rows are withheld, and put the old numbers in place of those that are kept."""
-        if not self.decisions or table not in BANDED:
-            return shown
-        decision = pd.Series([self.decisions.get(key, "show") for key in _keys(table, raw)], index=shown.index)
-        shown = shown.assign(
-            suppression=shown["suppression"].mask(decision == "withhold", WITHHELD.format(least=self.least))
-        )
+    def replace_held_back(self, table: str, shown: pd.DataFrame) -> pd.DataFrame:
+        """Put the old rows in place of those that are kept, and say which are withheld."""
+        decision = self._decide(table, shown)
+        reason = shown["suppression"].mask(decision != "show", WITHHELD.format(least=self.least))
+        shown = shown.assign(suppression=reason)
         if not self.previous or not (decision == "keep").any():
             return shown
         with duckdb.connect(str(self.previous), read_only=True) as snapshot:
             old = snapshot.execute(f"FROM {table}").df()
-        keys = [
-            key
-            for key in (
-                "analysis_set",
-                "measure",
-                "compartment",
-                "side",
-                "sex",
-                "age_band",
-                "bmi_band",
-                "bmi_group",
-                "bin",
-            )
-            if key in shown
-        ]
-        kept = old.merge(shown.loc[decision == "keep", keys], on=keys)
-        kept = kept[kept["n"].notna()].assign(
-            suppression=lambda rows: (
-                "unchanged since " + self.previous.parent.name + f" (fewer than {self.least} persons changed)"
-            )
-        )
-        is_kept = shown[keys].merge(kept[keys], on=keys, how="left", indicator=True)["_merge"].eq("both").to_numpy()
-        return pd.concat([shown[~is_kept], kept[shown.columns].astype({"n": "Int64"})], ignore_index=True)
+        old = old[(self._decide(table, old) == "keep") & old["n"].notna()]
+        unchanged = f"unchanged since {self.previous.parent.name} (fewer than {self.least} persons changed)"
+        old = old.assign(suppression=old["suppression"].fillna(unchanged), n=old["n"].astype("Int64"))
+        there = set(name_cells(table, old, self.models))
+        is_replaced = [cell in there for cell in name_cells(table, shown, self.models)]
+        return pd.concat([shown[~np.array(is_replaced, dtype=bool)], old[shown.columns]], ignore_index=True)
 
     def remember(self, connection: duckdb.DuckDBPyConnection, shown: dict[str, pd.DataFrame], stamp: str) -> None:
-        """Note which cells the snapshot shows anew, and the people behind them. Before it is written."""
+        """Note which persons' sets the snapshot shows anew, and the people behind them. Before it is written."""
         cells = {
-            key
-            for table in BANDED
-            for key in _keys(table, shown[table][shown[table]["n"].notna()])
-            if self.decisions.get(key, "show") == "show" and (key[2] or key[3])
+            cell
+            for table in TABLES
+            for cell in name_cells(table, shown[table][shown[table]["n"].notna()], self.models)
+            if self.decisions.get(cell, "show") == "show"
         }
         frame = pd.DataFrame(sorted(cells, key=str), columns=KEYS, dtype=object)
         connection.register("shown_cell", frame.astype(str).where(frame.notna(), None))
         with transaction(connection):
             connection.execute(
                 "DELETE FROM marts.published_cell AS cell USING shown_cell AS new"
-                " WHERE (cell.measure, cell.sex, cell.age_band, cell.bmi_band) IS NOT DISTINCT FROM (new.measure, new.sex, new.age_band, new.bmi_band)"
+                " WHERE (cell.measures, cell.sex, cell.age_band, cell.bmi_band) IS NOT DISTINCT FROM (new.measures, new.sex, new.age_band, new.bmi_band)"
             )
             connection.execute(
-                "INSERT INTO marts.published_cell SELECT measure, sex, age_band, bmi_band, $stamp, 0 FROM shown_cell",
+                "INSERT INTO marts.published_cell SELECT measures, sex, age_band, bmi_band, $stamp, 0 FROM shown_cell",
                 {"stamp": stamp},
             )
             for statement in REMEMBER.strip().rstrip(";").split(";\n"):
                 connection.execute(statement, {"stamp": stamp} if "$stamp" in statement else None)
         connection.unregister("shown_cell")
 
+    def _decide(self, table: str, rows: pd.DataFrame) -> np.ndarray:
+        cells = name_cells(table, rows, self.models)
+        return np.array([self.decisions.get(cell, "show") for cell in cells], dtype=object)
+
 
 def compare_with_published(connection: duckdb.DuckDBPyConnection, previous: Path | None, least: int) -> Republication:
-    """Count in every published cell the persons that changed since, and decide. Another analysis set starts anew."""
+    """Count the persons that changed behind every published row, and decide. Another analysis set starts anew."""
     connection.execute(CURRENT)
     connection.execute(
         "DELETE FROM marts.published_cell WHERE EXISTS (FROM marts.published_value WHERE analysis_set NOT IN (SELECT analysis_set FROM ref.analysis_set))"
@@ -159,9 +167,11 @@ def compare_with_published(connection: duckdb.DuckDBPyConnection, previous: Path
     )
     decisions = {}
     for (snapshot,) in connection.execute("SELECT DISTINCT snapshot FROM marts.published_cell").fetchall():
-        for *key, n_changed, n_withdrawn in connection.execute(CHANGED, {"snapshot": snapshot}).fetchall():
-            decisions[tuple(key)] = decide_republication(n_changed, n_withdrawn, least)
-    return Republication(decisions, previous, least)
+        connection.execute(CHANGE, {"snapshot": snapshot})
+        for *cell, n_changed, n_withdrawn in connection.execute(COUNT_CHANGED, {"snapshot": snapshot}).fetchall():
+            decisions[tuple(cell)] = decide_republication(n_changed, n_withdrawn, least)
+    models = dict(connection.execute("SELECT model, terms FROM ref.regression_model").fetchall())
+    return Republication(decisions, models, previous, least)
 
 
 def restore_memory(connection: duckdb.DuckDBPyConnection, snapshots: Path) -> bool:
@@ -181,13 +191,3 @@ def restore_memory(connection: duckdb.DuckDBPyConnection, snapshots: Path) -> bo
     finally:
         connection.execute("DETACH published")
     return True
-
-
-def _keys(table: str, rows: pd.DataFrame) -> list[tuple]:
-    """Each row's cell; a table without bands has none that is remembered."""
-    if table not in BANDED:
-        return [("", None, None, None)] * len(rows)
-    if "compartment" in rows:
-        rows = rows.assign(measure="profile " + rows["compartment"] + " " + rows["side"], bmi_band=rows["bmi_group"])
-    keys = rows[KEYS].astype(object)
-    return list(keys.where(keys.notna(), None).itertuples(index=False, name=None))

@@ -1,33 +1,21 @@
 """What of the warehouse's statistics the aggregate file may show.
 
-What belongs here: which persons stand behind each row of each table, so that all tables are decided together. The rules are
-those of `models.statistics.disclosure`; comparing with earlier snapshots is `republication.py`'s work.
+What belongs here: which rule holds for which table, and that all tables about the same persons are decided together. The
+rules are those of `models.statistics.disclosure`; who stands behind a row is told by `published_rows.py`, comparing with
+earlier snapshots is the work of `republication.py`.
 """
-
-import re
 
 import duckdb
 import numpy as np
 import pandas as pd
 
 from dagster_project.catalog import compile_catalog
+from dagster_project.published_rows import BANDS, TABLES, list_needs
 from dagster_project.republication import Republication
 from dagster_project.statistics_input import RANKED, read_values
 from models.statistics import disclosure
 from models.statistics.descriptive import count_beyond
 
-BANDS = ["sex", "age_band", "bmi_band"]
-# Table -> keys of its rows; all rows are decided together.
-CELLS = {
-    "stats.descriptive": BANDS,
-    "stats.band_percentile": BANDS,
-    "stats.correlation": ["sex"],
-    "stats.regression": ["sex"],
-    "stats.regression_test": ["sex"],
-    "stats.regression_fit": ["sex"],
-    "stats.profile": ["sex", "age_band", "bmi_group"],
-    "stats.profile_maximum": ["sex", "age_band", "bmi_group"],
-}
 # Tables that stand alone -> keys along which nothing is summed, keys along which cells add up to a total.
 MARGINS = {"stats.training_set": (["study", "role", "measure"], ["sex"])}
 COUNTS = {"norms.lms": "n_near", "norms.centile_model": "n", "norms.q_statistic": "n", "norms.pinball_loss": "n"}
@@ -101,20 +89,19 @@ def suppress_tables(
 def _suppress_cells(
     connection: duckdb.DuckDBPyConnection, least: int, republication: Republication
 ) -> dict[str, pd.DataFrame]:
-    frames = {name: connection.execute(f"FROM {name}").df() for name in CELLS}
+    frames = {name: connection.execute(f"FROM {name}").df() for name in TABLES}
     groups = connection.execute(GROUPS).df()
     groups["available"] = [frozenset(names) for names in groups["available"]]
     counts = groups["n"].to_numpy(float)
-    models = dict(connection.execute("SELECT model, terms FROM ref.regression_model").fetchall())
     contents = {
-        name: disclosure.cover(frame, groups, CELLS[name], [_needs(row, models) for row in frame.to_dict("records")])
+        name: disclosure.cover(frame, groups, TABLES[name], list_needs(frame, republication.models))
         for name, frame in frames.items()
     }
     everything = np.vstack(list(contents.values()))
     persons = pd.concat([frame["n"] for frame in frames.values()]).to_numpy(float)
     forced = np.concatenate([republication.is_held_back(name, frame) for name, frame in frames.items()])
     forced |= everything @ counts != persons
-    price = np.concatenate([disclosure.price(frame, CELLS[name]) for name, frame in frames.items()])
+    price = np.concatenate([disclosure.price(frame, TABLES[name]) for name, frame in frames.items()])
     hidden = disclosure.find_hidden(everything, counts, least, hidden=forced, cost=price)
     hidden = _protect_missing_bands(frames["stats.descriptive"], groups, everything, hidden, least, price)
     shown, start = {}, 0
@@ -125,18 +112,8 @@ def _suppress_cells(
         rows = disclosure.suppress(frame, least, _statistics(name), hidden=of_table, beyond=beyond)
         if name == "stats.descriptive":
             rows["pct"] = rows["pct"].mask(~_has_shown_whole(rows))
-        shown[name] = republication.replace_held_back(name, frame, rows)
+        shown[name] = republication.replace_held_back(name, rows)
     return shown
-
-
-def _needs(row: dict, models: dict[str, str]) -> frozenset[str]:
-    """What a person must have to be in a row."""
-    if "compartment" in row:
-        return frozenset({f"profile {row['compartment']} {row['side']}"})
-    if "model" in row:
-        names = set(re.findall(r"[a-z][a-z0-9_]*", models[row["model"]].replace("spline(", "(")))
-        return frozenset({row["measure"], *(names - {"sex_male"}), *({"sex"} & {n[:3] for n in names & {"sex_male"}})})
-    return frozenset({row["measure"], *([row["covariate"]] if "covariate" in row else [])})
 
 
 def _protect_missing_bands(

@@ -32,23 +32,27 @@ SOURCES = """
     SELECT 'imported' WHERE EXISTS (FROM raw.measurement WHERE study = $study AND participant_id = $id)
 """
 
-# In every cell that was published with them.
+# In every set of persons that was published with them.
 COUNT_WITHDRAWN = """
-    UPDATE marts.published_cell AS cell
-    SET n_withdrawn = n_withdrawn + left_cell.n
-    FROM (
-        SELECT published.rowid AS cell, count(DISTINCT value.participant_id) AS n
-        FROM marts.published_cell AS published
+    WITH member AS (
+        SELECT cell.rowid AS cell, participant_id
+        FROM marts.published_cell AS cell, unnest(string_split(measures, ' + ')) AS need (measure)
         JOIN marts.published_value AS value
-            ON value.measure = published.measure
-            AND value.since <= published.snapshot AND (value.until IS NULL OR value.until > published.snapshot)
-            AND coalesce(published.sex = value.sex, published.sex IS NULL)
-            AND coalesce(published.age_band = value.age_band, published.age_band IS NULL)
-            AND coalesce(published.bmi_band = value.bmi_band, published.bmi_band IS NULL)
-        WHERE value.study = $study AND list_contains($ids, value.participant_id)
-        GROUP BY ALL
-    ) AS left_cell
-    WHERE left_cell.cell = cell.rowid
+            ON value.measure = need.measure
+            AND value.since <= cell.snapshot AND (value.until IS NULL OR value.until > cell.snapshot)
+            AND coalesce(cell.sex = value.sex, cell.sex IS NULL)
+            AND coalesce(cell.age_band = value.age_band, cell.age_band IS NULL)
+            AND coalesce(cell.bmi_band = value.bmi_band, cell.bmi_band IS NULL)
+        WHERE value.study = $study AND list_contains($ids, participant_id)
+        GROUP BY cell.rowid, measures, participant_id
+        HAVING count(*) = len(string_split(measures, ' + '))
+    ), left_cell AS (
+        SELECT cell, count(*) AS n FROM member GROUP BY cell
+    )
+    UPDATE marts.published_cell AS published
+    SET n_withdrawn = n_withdrawn + left_cell.n
+    FROM left_cell
+    WHERE left_cell.cell = published.rowid
 """
 
 

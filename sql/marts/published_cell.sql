@@ -1,14 +1,14 @@
--- In which snapshot each banded cell was last computed and shown.
+-- In which snapshot each published set of persons was last computed and shown.
 CREATE TABLE IF NOT EXISTS marts.published_cell (
-    measure VARCHAR NOT NULL,
+    measures VARCHAR NOT NULL,
     sex VARCHAR,
     age_band VARCHAR,
     bmi_band VARCHAR,
     snapshot VARCHAR NOT NULL,
     n_withdrawn INTEGER NOT NULL
 );
-COMMENT ON TABLE marts.published_cell IS 'Published cell. A banded cell is shown anew only when its people changed by none or by at least the least count since.';
-COMMENT ON COLUMN marts.published_cell.measure IS 'Measure. Name in ref.measure, or "profile <compartment> <side>".';
+COMMENT ON TABLE marts.published_cell IS 'Published cell. A set of persons that statistics were shown of; they are shown anew only when none or at least the least count of its people changed since.';
+COMMENT ON COLUMN marts.published_cell.measures IS 'Measures. What a person must have to be in it, joined by " + ": names in ref.measure, "profile <compartment> <side>", "sex", "centre".';
 COMMENT ON COLUMN marts.published_cell.sex IS 'Sex. F or M; NULL = pooled.';
 COMMENT ON COLUMN marts.published_cell.age_band IS 'Age band. In ref.band; NULL = all ages.';
 COMMENT ON COLUMN marts.published_cell.bmi_band IS 'BMI class. In ref.band, of a profile the BMI group; NULL = all.';

@@ -15,8 +15,8 @@ COMMENT ON TABLE marts.published_value IS 'Published value. Values and bands of 
 COMMENT ON COLUMN marts.published_value.analysis_set IS 'Analysis set. In ref.analysis_set.';
 COMMENT ON COLUMN marts.published_value.study IS 'Study. "synthetic" marks invented data.';
 COMMENT ON COLUMN marts.published_value.participant_id IS 'Participant. Pseudonym as delivered.';
-COMMENT ON COLUMN marts.published_value.measure IS 'Measure. Name in ref.measure, or "profile <compartment> <side>".';
-COMMENT ON COLUMN marts.published_value.value IS 'Value. In the unit of the measure; of a profile a checksum of its areas.';
+COMMENT ON COLUMN marts.published_value.measure IS 'Measure. Name in ref.measure, "profile <compartment> <side>", "sex" or "centre".';
+COMMENT ON COLUMN marts.published_value.value IS 'Value. In the unit of the measure; of a profile, a sex or a centre a checksum.';
 COMMENT ON COLUMN marts.published_value.sex IS 'Sex. F or M.';
 COMMENT ON COLUMN marts.published_value.age_band IS 'Age band. In ref.band.';
 COMMENT ON COLUMN marts.published_value.bmi_band IS 'BMI class. In ref.band; of a profile the BMI group.';

@@ -10,17 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dagster_project.catalog import SQL, compile_catalog
-from dagster_project.defs import statistics
+from dagster_project.catalog import SQL
 from dagster_project.export import NotExported, export_table
 from dagster_project.publication import publish
 from dagster_project.settings import Settings
-from dagster_project.statistics_input import RANKED
-from dagster_project.warehouse import declare_schema, insert
-from models.statistics.association import correlate, regress
-from models.statistics.descriptive import band_percentiles, describe
-from models.statistics.synthetic import MEASURES, simulate_cohort, simulate_profiles
-from tests.warehouse.conftest import refill
+from models.statistics.synthetic import simulate_cohort
+from tests.warehouse.cohort import fill_tables, take_in
 
 EXAMPLES = sorted((SQL / "examples").glob("*.sql"))
 MAY_BE_EMPTY = {"where_spearman_and_pearson_differ", "refused_deliveries", "change_between_visits"}
@@ -43,48 +38,14 @@ print(json.dumps(answers))
 """
 
 
-def fill_statistics(connection: duckdb.DuckDBPyConnection) -> None:
-    """What the assets of defs/statistics.py do, without Dagster."""
-    values = statistics.read_values(connection, *RANKED)
-    everything = statistics.read_values(connection, *RANKED, "covariate")
-    models = connection.execute("SELECT model, terms FROM ref.regression_model").df()
-    units = dict(connection.execute("SELECT measure, unit FROM ref.measure").fetchall())
-    result = regress(values, models)
-    for table, frame in (
-        ("stats.descriptive", describe(everything)),
-        ("stats.band_percentile", band_percentiles(values)),
-        ("stats.correlation", correlate(values)),
-        ("stats.regression", statistics.with_units(result.coefficients, units)),
-        ("stats.regression_test", result.tests),
-        ("stats.regression_fit", result.fits),
-    ):
-        insert(connection, table, frame.assign(analysis_set="synthetic"))
-
-
 @pytest.fixture(scope="module")
 def snapshot(tmp_path_factory) -> Path:
     """A published snapshot of 3,000 synthetic persons with profiles; norms of one grid point stand in for the fit."""
-    cohort = simulate_cohort(5, 1400, 1600)
-    profiles = simulate_profiles(cohort, 5, 20)
-    people = cohort.drop(columns=list(MEASURES)).assign(
-        bmi_kg_m2=cohort["weight_kg"] / (cohort["height_cm"] / 100) ** 2
-    )
-    measured = cohort.melt(["participant_id", "visit"], list(MEASURES), "measure", "value")
     home = tmp_path_factory.mktemp("examples")
     with duckdb.connect(str(home / "nako.duckdb")) as connection:
-        connection.execute("SET VARIABLE code_version = 'abc'")
-        declare_schema(connection)
-        for name, frame in (("people", people), ("measured", measured), ("profiles", profiles)):
-            connection.register(name, frame)
+        take_in(connection, simulate_cohort(5, 1400, 1600))
         connection.execute(
-            f"""
-            INSERT INTO raw.release VALUES ('r', 'synthetic', 1, 'fingerprint', false, NULL, '2026-01-01');
-            INSERT INTO raw.participant BY NAME SELECT *, 'synthetic' AS study, 'r' AS release FROM people;
-            INSERT INTO raw.measurement BY NAME SELECT *, 'synthetic' AS study, 'r' AS release FROM measured;
-            INSERT INTO imaging.csa_profile BY NAME
-            SELECT *, 'synthetic' AS study, 'imported' AS model_version, 100 * (slice_index + 0.5) / 20 AS position_pct, 'r' AS release FROM profiles;
-            INSERT INTO ref.measure BY NAME FROM read_csv('{SQL}/ref/measure.csv');
-            INSERT INTO ref.analysis_set VALUES ('synthetic', 'synthetic', 'imported', 'imported', true);
+            """
             INSERT INTO norms.lms BY NAME
             SELECT 'synthetic' AS analysis_set, 'csa_psoas_total_cm2' AS measure, 'F' AS sex, 54 AS age_years, 27 AS bmi_kg_m2, 0.3 AS l, 24.5 AS m, 0.15 AS s, 100 AS n_near;
             INSERT INTO norms.centile BY NAME
@@ -95,10 +56,7 @@ def snapshot(tmp_path_factory) -> Path:
                 'Python' AS software, 10 AS least_persons, now()::TIMESTAMP AS published_at;
             """
         )
-        derived = [name for name, table in compile_catalog().tables.items() if table.query]
-        refill(connection, *(name for name in derived if name.split(".")[0] in ("ref", "raw", "marts")))
-        fill_statistics(connection)
-        refill(connection, *(name for name in derived if name.split(".")[0] == "stats"))
+        fill_tables(connection)
         return publish(connection, Settings(home=home), "20260101T000000Z")
 
 
