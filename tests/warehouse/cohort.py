@@ -9,21 +9,21 @@ from dagster_project.statistics_input import RANKED
 from dagster_project.warehouse import declare_schema, insert
 from models.statistics.association import correlate, regress
 from models.statistics.descriptive import band_percentiles, describe
-from models.statistics.synthetic import MEASURES, simulate_profiles
+from models.statistics.synthetic import MEASURES
 from tests.warehouse.conftest import refill
 
 LEVELS = 20
 
 
-def take_in(connection: duckdb.DuckDBPyConnection, cohort: pd.DataFrame) -> None:
-    """Declare the schema and load the cohort with its measures and profiles as one release."""
+def take_in(connection: duckdb.DuckDBPyConnection, cohort: pd.DataFrame, profiles: pd.DataFrame) -> None:
+    """Declare the schema and load the cohort with its measures and profiles (of `LEVELS`) as one release."""
     connection.execute("SET VARIABLE code_version = 'abc'")
     declare_schema(connection)
     bmi = cohort["weight_kg"] / (cohort["height_cm"] / 100) ** 2
     frames = {
         "people": cohort.drop(columns=list(MEASURES)).assign(bmi_kg_m2=bmi),
         "measured": cohort.melt(["participant_id", "visit"], list(MEASURES), "measure", "value"),
-        "profiles": simulate_profiles(cohort, 5, LEVELS),
+        "profiles": profiles,
     }
     for name, frame in frames.items():
         connection.register(name, frame)

@@ -14,8 +14,8 @@ from dagster_project.catalog import SQL
 from dagster_project.export import NotExported, export_table
 from dagster_project.publication import publish
 from dagster_project.settings import Settings
-from models.statistics.synthetic import simulate_cohort
-from tests.warehouse.cohort import fill_tables, take_in
+from models.statistics.synthetic import simulate_cohort, simulate_profiles
+from tests.warehouse.cohort import LEVELS, fill_tables, take_in
 
 EXAMPLES = sorted((SQL / "examples").glob("*.sql"))
 MAY_BE_EMPTY = {"where_spearman_and_pearson_differ", "refused_deliveries", "change_between_visits"}
@@ -43,7 +43,8 @@ def snapshot(tmp_path_factory) -> Path:
     """A published snapshot of 3,000 synthetic persons with profiles; norms of one grid point stand in for the fit."""
     home = tmp_path_factory.mktemp("examples")
     with duckdb.connect(str(home / "nako.duckdb")) as connection:
-        take_in(connection, simulate_cohort(5, 1400, 1600))
+        cohort = simulate_cohort(5, 1400, 1600)
+        take_in(connection, cohort, simulate_profiles(cohort, 5, LEVELS))
         connection.execute(
             """
             INSERT INTO norms.lms BY NAME
