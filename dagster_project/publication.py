@@ -19,7 +19,7 @@ from dagster_project.paper_tables import render_tables
 from dagster_project.republication import compare_with_published
 from dagster_project.settings import Settings
 from dagster_project.suppression import DERIVED, suppress_tables
-from dagster_project.warehouse import declare_schema, insert
+from dagster_project.warehouse import declare_schema, insert, transaction
 from dagster_project.withdrawal import list_snapshots, snapshots_to_destroy
 
 KEPT_SNAPSHOTS = 5
@@ -74,7 +74,8 @@ def _write_file(
     connection.execute(f"ATTACH '{path_literal}' AS published (STORAGE_VERSION '{STORAGE_VERSION}')")
     try:
         connection.execute("USE published")
-        declare_schema(connection, schemas)
+        with transaction(connection):
+            declare_schema(connection, schemas)
         for name, table in compile_catalog().tables.items():
             if table.schema not in schemas or name == "meta.data_dictionary":
                 continue

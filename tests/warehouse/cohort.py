@@ -6,7 +6,7 @@ import pandas as pd
 from dagster_project.catalog import SQL, compile_catalog
 from dagster_project.defs import statistics
 from dagster_project.statistics_input import RANKED
-from dagster_project.warehouse import declare_schema, insert
+from dagster_project.warehouse import declare_schema, insert, transaction
 from models.statistics.association import correlate, regress
 from models.statistics.descriptive import band_percentiles, describe
 from models.statistics.synthetic import MEASURES
@@ -18,7 +18,8 @@ LEVELS = 20
 def take_in(connection: duckdb.DuckDBPyConnection, cohort: pd.DataFrame, profiles: pd.DataFrame) -> None:
     """Declare the schema and load the cohort with its measures and profiles (of `LEVELS`) as one release."""
     connection.execute("SET VARIABLE code_version = 'abc'")
-    declare_schema(connection)
+    with transaction(connection):
+        declare_schema(connection)
     bmi = cohort["weight_kg"] / (cohort["height_cm"] / 100) ** 2
     frames = {
         "people": cohort.drop(columns=list(MEASURES)).assign(bmi_kg_m2=bmi),
