@@ -15,7 +15,12 @@ from tests.warehouse.conftest import refill
 LEVELS = 20
 
 
-def take_in(connection: duckdb.DuckDBPyConnection, cohort: pd.DataFrame, profiles: pd.DataFrame) -> None:
+def take_in(
+    connection: duckdb.DuckDBPyConnection,
+    cohort: pd.DataFrame,
+    profiles: pd.DataFrame,
+    measures: tuple[str, ...] = tuple(MEASURES),
+) -> None:
     """Declare the schema and load the cohort with its measures and profiles (of `LEVELS`) as one release."""
     connection.execute("SET VARIABLE code_version = 'abc'")
     with transaction(connection):
@@ -23,7 +28,7 @@ def take_in(connection: duckdb.DuckDBPyConnection, cohort: pd.DataFrame, profile
     bmi = cohort["weight_kg"] / (cohort["height_cm"] / 100) ** 2
     frames = {
         "people": cohort.drop(columns=list(MEASURES)).assign(bmi_kg_m2=bmi),
-        "measured": cohort.melt(["participant_id", "visit"], list(MEASURES), "measure", "value"),
+        "measured": cohort.melt(["participant_id", "visit"], list(measures), "measure", "value"),
         "profiles": profiles,
     }
     for name, frame in frames.items():

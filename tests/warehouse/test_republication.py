@@ -32,7 +32,8 @@ OF_OTHERS = {"p_holm", "pct"}
 def publish_cohort(home: Path, people: pd.DataFrame, stamp: str, withdrawn: tuple[str, ...] = ()) -> Path:
     """Publish a cohort in a home, remembering what its earlier snapshot published."""
     with duckdb.connect(str(home / "warehouse.duckdb")) as connection:
-        take_in(connection, people, PROFILES[PROFILES["participant_id"].isin(people["participant_id"])])
+        profiles = PROFILES[PROFILES["participant_id"].isin(people["participant_id"])]
+        take_in(connection, people, profiles, ("csa_psoas_left_cm2", "csa_psoas_right_cm2"))
         restore_memory(connection, home / "snapshots")
         connection.execute(COUNT_WITHDRAWN, {"study": "synthetic", "ids": list(withdrawn)})
         connection.execute(
