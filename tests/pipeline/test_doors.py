@@ -12,6 +12,7 @@ def test_unusable_release_exits_1_with_a_sentence(installation: Installation):
 
 
 def test_bad_rows_and_tables_are_issues_and_the_rest_is_published(installation: Installation):
+    """But a withdrawal that cannot be read blocks the publication until it is corrected; one given twice does not."""
     installation.write_table(
         "mixed",
         "participants.csv",
@@ -30,7 +31,8 @@ def test_bad_rows_and_tables_are_issues_and_the_rest_is_published(installation: 
         "A2,1,grip_strength_kg,40,kg",
         "A2,1,volume_gluteus_total_l,3.2,L",
     )
-    installation.write_table("mixed", "withdrawals.csv", "id", "A9")
+    installation.write_table("mixed", "measures.csv", "name,label", "grip_strength_kg,Grip strength")
+    installation.write_table("mixed", "withdrawals.csv", "participant_id", "A9", "A 8")
     folder = installation.releases / "mixed"
     (folder / "imaging" / "surname").mkdir(parents=True)
     (folder / "imaging" / "surname" / "John Doe.zip").write_bytes(b"no zip")
@@ -39,8 +41,10 @@ def test_bad_rows_and_tables_are_issues_and_the_rest_is_published(installation: 
     ]
     columns = ["participant_id", "visit", "compartment", "side", "slice_index", "z_mm", "csa_cm2"]
     pd.DataFrame(rows, columns=columns).to_parquet(folder / "profiles.parquet")
-    process = installation.update("mixed")
-    assert last_line(process).startswith("published ")
+    assert last_line(installation.update("mixed")) == "blocked: marts.participant_state:withdrawals_readable"
+    assert not (installation.home / "snapshots" / "current").exists()
+    installation.write_table("mixed", "withdrawals.csv", "participant_id", "A9", "A9")
+    assert last_line(installation.update("mixed")).startswith("published ")
     codes = {code for (code,) in installation.query("SELECT DISTINCT code FROM raw.intake_issue")}
     assert codes >= {"missing_code", "invalid_participant_id", "other_unit", "unknown_measure", "unreadable_table"}
     assert codes >= {"invalid_participant_id", "invalid_profile_row"}

@@ -1,8 +1,11 @@
-"""A withdrawn person disappears: proved by searching bytes, kept out by tombstones, protected by what is withheld."""
+"""A withdrawn person disappears: proved by searching bytes, kept out by tombstones, protected by what is withheld. And what
+else happens between publications of one cohort: the norms' shift, a blocked publication.
+"""
 
 import shutil
 
 import duckdb
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -40,7 +43,10 @@ def cell(installation, file="normative"):
 @pytest.fixture(scope="module")
 def before(installation: Installation):
     """The cohort published, with a derivative and a verdict of the person who will go."""
-    write_release(installation.releases / "cohort", COHORT, simulate_profiles(COHORT, 3))
+    write_release(installation.releases / "cohort", COHORT, simulate_profiles(COHORT, 3, levels=10))
+    path = installation.releases / "cohort" / "measurements.csv"
+    measurements = pd.read_csv(path, dtype=str)
+    measurements[measurements["measure"].str.startswith("csa_psoas")].to_csv(path, index=False)
     assert last_line(installation.update("cohort")).startswith("published ")
     folder = installation.home / "derivatives" / "synthetic" / GONE / "30"
     folder.mkdir(parents=True)
@@ -114,19 +120,50 @@ def test_the_flow_counts_the_withdrawn_and_the_public_file_hides_the_one(before)
     assert shown["analysed", None] == 599
 
 
-def test_a_warehouse_built_anew_and_the_next_delivery_do_not_bring_the_person_back(before):
+def test_the_new_norms_are_compared_with_the_last(before):
+    """One woman of 600 left: her sex's norms moved a little, the men's not at all. The first publication had none before it."""
+    rows = before.query(
+        "SELECT sex, covariates, former, n_cells, abs(largest_shift_points) FROM norms.shift"
+        " WHERE comparison = 'last publication' AND measure = 'csa_psoas_total_cm2' ORDER BY ALL",
+        "normative",
+    )
+    first = min(path.name for path in (before.home / "snapshots").iterdir())
+    assert [(sex, covariates) for sex, covariates, *_ in rows] == [
+        (sex, covariates) for sex in "FM" for covariates in ("age", "age,bmi")
+    ]
+    for sex, _, former, n_cells, shift in rows:
+        assert former.startswith(first) and n_cells > 30
+        assert 0.01 < shift < 5 if sex == "F" else shift < 1e-6
+    with duckdb.connect(str(before.home / "snapshots" / first / "normative.duckdb"), read_only=True) as old:
+        assert old.execute("SELECT count(*) FROM norms.shift WHERE comparison = 'last publication'").fetchone() == (0,)
+
+
+def test_a_warehouse_built_anew_does_not_bring_the_person_back_and_listed_snapshots_are_destroyed(before, monkeypatch):
+    """The latter where the setting says so."""
+    monkeypatch.setenv("MYONORM_DESTROY_SNAPSHOTS", "1")
     (before.home / "warehouse.duckdb").unlink()
     (before.releases / "cohort" / "participants.csv").touch()
     assert last_line(before.update("cohort")).startswith("published ")
     assert before.query(f"SELECT count(*) FROM raw.participant WHERE participant_id = '{GONE}'") == [(0,)]
     assert before.query("SELECT count(*) FROM raw.participant") == [(599,)]
-
-
-def test_listed_snapshots_are_destroyed_where_the_setting_says_so(before, monkeypatch):
-    monkeypatch.setenv("MYONORM_DESTROY_SNAPSHOTS", "1")
-    (before.releases / "cohort" / "participants.csv").touch()
-    assert last_line(before.update("cohort")).startswith("published ")
     assert files_with(before.home, GONE) == set()
+    assert cell(before) == (None, None, "withheld (fewer than 10 persons changed)")
+
+
+def test_norms_off_calibration_block_the_publication_and_the_last_snapshot_stays(before):
+    """A measure with two humps, which no skewed bell describes."""
+    rng = np.random.default_rng(1)
+    humps = np.where(rng.random(len(COHORT)) < 0.5, 10, 20) + rng.normal(0, 0.3, len(COHORT))
+    ids = COHORT["participant_id"]
+    lines = [f"{i},30,two_humps_kg,{value:.3f},kg" for i, value in zip(ids, humps, strict=True) if i != GONE]
+    before.write_table("humps", "release.toml", 'study = "synthetic"')
+    before.write_table("humps", "measures.csv", "measure,label,unit", "two_humps_kg,Two humps,kg")
+    before.write_table("humps", "measurements.csv", "participant_id,visit,measure,value,unit", *lines)
+    snapshots = before.home / "snapshots"
+    current, names = (snapshots / "current").resolve(), {path.name for path in snapshots.iterdir()}
+    assert last_line(before.update("humps")) == "blocked: norms.coverage:calibrated"
+    assert (snapshots / "current").resolve() == current and {path.name for path in snapshots.iterdir()} == names
+    assert before.query("SELECT count(*) FROM ref.measure WHERE measure = 'two_humps_kg'", "normative") == [(0,)]
 
 
 def test_the_search_finds_what_is_there(before, monkeypatch):
