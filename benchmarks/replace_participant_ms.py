@@ -4,9 +4,7 @@ import statistics
 import time
 
 from benchmarks.full_cohort import open_full_cohort, report
-from dagster_project.warehouse import insert, transaction
-
-KEY = "(study, participant_id, visit, model_version) = ('synthetic', ?, '30', 'imported')"
+from dagster_project.warehouse import replace, transaction
 
 
 def main() -> None:
@@ -14,12 +12,11 @@ def main() -> None:
     milliseconds = []
     with open_full_cohort() as (connection, _):
         for number in range(1000, 21000, 1000):
-            participant_id = f"S{number:05d}"
-            rows = connection.execute(f"FROM imaging.csa_profile WHERE {KEY}", [participant_id]).df()
+            key = {"study": "synthetic", "participant_id": f"S{number:05d}", "visit": "30", "model_version": "imported"}
+            rows = connection.execute("FROM imaging.csa_profile WHERE participant_id = ?", [key["participant_id"]]).df()
             started = time.perf_counter()
             with transaction(connection):
-                connection.execute(f"DELETE FROM imaging.csa_profile WHERE {KEY}", [participant_id])
-                insert(connection, "imaging.csa_profile", rows)
+                replace(connection, "imaging.csa_profile", key, rows)
             milliseconds.append(1000 * (time.perf_counter() - started))
     report("replace_participant_ms", statistics.median(milliseconds), "ms")
 

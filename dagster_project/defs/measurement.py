@@ -11,7 +11,7 @@ from dagster_project.cohort_intake import PROFILES, VALID_PROFILE_ROW, are_profi
 from dagster_project.defs.releases import Release, open_release, releases
 from dagster_project.identity import Identity
 from dagster_project.settings import load_settings
-from dagster_project.warehouse import Warehouse, count_rows, insert, transaction
+from dagster_project.warehouse import Warehouse, count_rows, replace, transaction
 from dagster_project.withdrawal import Withdrawn
 from models.segmentation.anatomy import LABELS
 from models.segmentation.inference import open_model
@@ -130,9 +130,5 @@ def store(connection: duckdb.DuckDBPyConnection, outcome: engine.Outcome, mask_s
     else:
         profile, muscles = outcome.result.profile, outcome.result.muscles
     with transaction(connection):
-        for table in ("csa_profile", "muscle"):
-            connection.execute(
-                f"DELETE FROM imaging.{table} WHERE ({', '.join(KEYS)}) = (?, ?, ?, ?)", list(key.values())
-            )
-        insert(connection, "imaging.csa_profile", profile.assign(**key, release=release))
-        insert(connection, "imaging.muscle", muscles.assign(**key, release=release, mask_sha256=mask_sha256))
+        replace(connection, "imaging.csa_profile", key, profile.assign(release=release))
+        replace(connection, "imaging.muscle", key, muscles.assign(release=release, mask_sha256=mask_sha256))

@@ -1,10 +1,11 @@
 """The warehouse file as the assets see it."""
 
+import pandas as pd
 import pytest
 
 from dagster_project import warehouse
 from dagster_project.settings import Settings
-from dagster_project.warehouse import Warehouse, find_drift
+from dagster_project.warehouse import Warehouse, find_drift, replace
 
 
 @pytest.fixture(autouse=True)
@@ -35,3 +36,13 @@ def test_a_declaration_that_breaks_off_leaves_nothing(monkeypatch):
             pass
     with Warehouse().connect() as connection:
         assert find_drift(connection) == []
+
+
+def test_replace_touches_the_rows_of_its_key_alone(connection):
+    """Both keys' rows lie in one table; a frame without rows removes."""
+    connection.execute("CREATE TABLE t (a VARCHAR, b VARCHAR, x INTEGER)")
+    connection.execute("INSERT INTO t VALUES ('p', '1', 1), ('p', '1', 2), ('p', '2', 3), ('q', '1', 4)")
+    replace(connection, "t", {"a": "p", "b": "1"}, pd.DataFrame({"x": [7]}))
+    assert connection.execute("FROM t ORDER BY ALL").fetchall() == [("p", "1", 7), ("p", "2", 3), ("q", "1", 4)]
+    replace(connection, "t", {"a": "p", "b": "1"}, pd.DataFrame())
+    assert connection.execute("SELECT count(*) FROM t").fetchone() == (2,)
