@@ -11,9 +11,11 @@ import pandas as pd
 from great_tables import GT, html, loc, style
 
 SEX = {"F": "Women", "M": "Men", "": "Both"}
-SUPPRESSED = "suppressed"
+HELD_BACK = ("suppressed", "withheld")
 SYNTHETIC = "Synthetic data: nobody in it is a real person."
-INK, ACCENT, RULE = "#1f2933", "#0f766e", "#d9dfe3"
+KEPT = " Some numbers are those of an earlier snapshot: too few persons changed since to show new ones."
+PLUS_MINUS = "\u00a0±\u00a0"
+INK, MUTED, ACCENT, RULE = "#1f2933", "#5f6c76", "#0f766e", "#d9dfe3"
 TABLE_1 = """
     SELECT label || ', ' || unit AS characteristic, sex, n, pct, mean, sd, ci_low, ci_high, suppression
     FROM stats.descriptive JOIN ref.measure AS registry USING (measure)
@@ -28,6 +30,34 @@ TABLE_1_BANDS = """
         OR (kind = 'bmi' AND measure = 'bmi_kg_m2' AND age_band IS NULL AND bmi_band = band)
     ORDER BY kind, position, sex NULLS LAST
 """
+TABLE_2 = """
+    SELECT role, registry.label || ', ' || unit AS characteristic, measure, sex, n, pct, mean, sd, suppression
+    FROM stats.training_set JOIN ref.measure AS registry USING (measure)
+    ORDER BY role DESC, registry.rowid, sex NULLS LAST
+"""
+ROLES = {"train": "Training set", "test": "Held-out cases"}
+TABLE_3 = """
+    SELECT comparison, validation, model_version, compartment, side, metric, n, mean, sd, suppression
+    FROM stats.segmentation_score
+    WHERE sex IS NULL AND size_third IS NULL
+    ORDER BY comparison, validation, model_version, compartment DESC, side
+"""
+COMPARISONS = {
+    "out_of_fold": "{model}, each case by the fold that did not see it",
+    "test": "{model}, held-out cases",
+    "intra_reader": "One reader, twice",
+    "inter_reader": "Two readers",
+}
+# Metric -> heading, decimals. Specificity and accuracy are near 1 because most of a volume is background.
+METRICS = {
+    "dice": ("Dice", 3),
+    "surface_dice_3mm": ("Surface Dice, 3 mm", 3),
+    "hd95_mm": ("HD95, mm", 2),
+    "precision": ("Precision", 3),
+    "recall": ("Recall", 3),
+    "specificity": ("Specificity", 4),
+    "accuracy": ("Accuracy", 4),
+}
 TABLE_4 = """
     SELECT registry.label AS measure, sex, other.label AS covariate, n, r, ci_low, ci_high, p_holm, spearman, strength, suppression
     FROM stats.correlation
@@ -69,41 +99,38 @@ def build_table_1(connection: duckdb.DuckDBPyConnection) -> GT | None:
 
 
 def build_table_2(connection: duckdb.DuckDBPyConnection) -> GT | None:
-    """The annotated cases: who they are."""
-    rows = _read_if_present(connection, "stats.training_set")
-    if rows is None:
+    """The annotated cases: how many and who they are."""
+    rows = connection.execute(TABLE_2).df()
+    if rows.empty:
         return None
-    labels = dict(connection.execute("SELECT measure, label || ', ' || unit FROM ref.measure").fetchall())
-    rows = rows.assign(
-        section=rows["role"].map({"train": "Training set", "test": "Held-out cases"}).fillna(rows["role"]),
-        characteristic=rows["measure"].map(labels).fillna(rows["measure"]),
-        ci_low=float("nan"),
-        ci_high=float("nan"),
-    )
+    rows = rows.assign(section=rows["role"].map(ROLES), ci_low=float("nan"), ci_high=float("nan"))
+    persons = rows[rows["measure"] == "age_years"].assign(characteristic="Persons (share)")
+    persons["text"] = [_share(row) for row in persons.itertuples()]
     rows["text"] = [_mean(row) for row in rows.itertuples()]
-    return _by_sex(rows).tab_header("Table 2. Annotated cases", "Mean ± SD")
+    both = pd.concat([persons, rows]).sort_values("role", ascending=False, kind="stable")
+    return _by_sex(both).tab_header("Table 2. Annotated cases", "Mean ± SD at the first annotated visit")
 
 
 def build_table_3(connection: duckdb.DuckDBPyConnection) -> GT | None:
     """Segmentation scores per compartment and side, over all cases."""
-    rows = _read_if_present(connection, "stats.segmentation_score")
-    if rows is None:
+    rows = connection.execute(TABLE_3).df()
+    if rows.empty:
         return None
-    for margin in ("sex", "size_third"):
-        rows = rows[rows[margin].isna()] if margin in rows else rows
-    rows = rows.assign(
-        label=rows["compartment"].str.capitalize() + ", " + rows["side"],
-        section=[
-            ", ".join(
-                str(part) for part in (row.get("comparison"), row.get("validation"), row["model_version"]) if part
-            )
-            for row in rows.to_dict("records")
-        ],
-        text=[_number(row.mean, 3) + " ± " + _number(row.sd, 3) for row in rows.itertuples()],
+    kind = rows["validation"].fillna(rows["comparison"])
+    names = [COMPARISONS[name].format(model=model) for name, model in zip(kind, rows["model_version"], strict=True)]
+    persons = rows.assign(metric="Cases", text=[_share(row) for row in rows.assign(pct=float("nan")).itertuples()])
+    rows["text"] = [_score(row) for row in rows.itertuples()]
+    rows["metric"] = rows["metric"].map({metric: heading for metric, (heading, _) in METRICS.items()})
+    rows = pd.concat([persons, rows]).assign(
+        section=names * 2, label=lambda table: table["compartment"].str.capitalize() + ", " + table["side"]
     )
     wide = rows.pivot_table(index=["section", "label"], columns="metric", values="text", aggfunc="first", sort=False)
-    table = GT(wide.reset_index(), rowname_col="label", groupname_col="section")
-    return table.tab_header("Table 3. Segmentation", "Mean ± SD over cases").sub_missing(missing_text="–")
+    columns = [heading for heading in ("Cases", *(name for name, _ in METRICS.values())) if heading in wide]
+    table = GT(wide[columns].reset_index(), rowname_col="label", groupname_col="section")
+    table = table.tab_header("Table 3. Segmentation", "Mean ± SD over cases, one per person").cols_align(
+        "right", columns
+    )
+    return _mute_held_back(table.sub_missing(missing_text="–"), wide[columns])
 
 
 def build_table_4(connection: duckdb.DuckDBPyConnection) -> GT | None:
@@ -115,9 +142,9 @@ def build_table_4(connection: duckdb.DuckDBPyConnection) -> GT | None:
         sex=rows["sex"].map(SEX),
         text=[
             row.suppression
-            if pd.notna(row.suppression)
+            if pd.isna(row.r)
             else f"{_number(row.r, 2)} ({_interval(row.ci_low, row.ci_high, 2)})"
-            f"<br><span style='color:#5f6c76'>{row.strength}, ρ {_number(row.spearman, 2)}, p {_p(row.p_holm)}</span>"
+            f"<br><span style='color:{MUTED}'>{row.strength}, ρ {_number(row.spearman, 2)}, p {_p(row.p_holm)}</span>"
             for row in rows.itertuples()
         ],
     )
@@ -125,11 +152,12 @@ def build_table_4(connection: duckdb.DuckDBPyConnection) -> GT | None:
     wide = rows.pivot(index=["sex", "measure"], columns="covariate", values="text")
     order = pd.MultiIndex.from_frame(rows[["sex", "measure"]].drop_duplicates())
     table = GT(wide.loc[order, covariates].reset_index(), rowname_col="measure", groupname_col="sex")
-    return (
+    table = (
         table.tab_header("Table 4. Correlations", "Pearson's r (95 % CI), Spearman's ρ beside it, p adjusted by Holm")
         .fmt_markdown(columns=covariates)
         .sub_missing(missing_text="–")
     )
+    return _mute_held_back(table, wide.loc[order, covariates])
 
 
 def _by_sex(rows: pd.DataFrame) -> GT:
@@ -141,7 +169,17 @@ def _by_sex(rows: pd.DataFrame) -> GT:
     )
     columns = [sex for sex in SEX.values() if sex in wide]
     table = GT(wide[columns].reset_index(), rowname_col="characteristic", groupname_col="section")
-    return table.sub_missing(missing_text="–").cols_align("right", columns=columns)
+    table = table.sub_missing(missing_text="–").cols_align("right", columns=columns)
+    return _mute_held_back(table, wide[columns])
+
+
+def _mute_held_back(table: GT, texts: pd.DataFrame) -> GT:
+    """Small and grey where a reason stands in place of a number."""
+    for column in texts:
+        rows = [row for row, text in enumerate(texts[column]) if str(text).startswith(HELD_BACK)]
+        if rows:
+            table = table.tab_style(style.text(color=MUTED, size="11px"), loc.body(columns=[column], rows=rows))
+    return table
 
 
 def _finish(table: GT, note: str) -> str:
@@ -160,6 +198,7 @@ def _finish(table: GT, note: str) -> str:
             table_border_bottom_style="none",
             table_body_hlines_color=RULE,
             column_labels_font_weight="bold",
+            stub_border_style="none",
             data_row_padding="6px",
             data_row_padding_horizontal="12px",
             column_labels_padding_horizontal="12px",
@@ -173,22 +212,18 @@ def _source_note(connection: duckdb.DuckDBPyConnection) -> str:
     pinned = connection.execute("SELECT analysis_set, is_synthetic FROM ref.analysis_set").fetchone()
     stamp = connection.execute("SELECT max(snapshot) FROM meta.release_log").fetchone()[0]
     name, is_synthetic = pinned or ("none", False)
-    return f"{f'<b>{SYNTHETIC}</b> ' if is_synthetic else ''}Analysis set {name}; snapshot {stamp or 'none'}."
-
-
-def _read_if_present(connection: duckdb.DuckDBPyConnection, table: str) -> pd.DataFrame | None:
-    exists = connection.execute(
-        "SELECT count(*) FROM duckdb_tables() WHERE schema_name || '.' || table_name = ?", [table]
-    ).fetchone()[0]
-    rows = connection.execute(f"FROM {table}").df() if exists else pd.DataFrame()
-    return None if rows.empty else rows
+    source = f"{f'<b>{SYNTHETIC}</b> ' if is_synthetic else ''}Analysis set {name}; snapshot {stamp or 'none'}."
+    (n_kept,) = connection.execute(
+        "SELECT count(*) FROM stats.descriptive WHERE suppression LIKE 'unchanged since%'"
+    ).fetchone()
+    return source + (KEPT if n_kept else "")
 
 
 def _mean(row: tuple) -> str:
     if pd.isna(row.mean):
-        return getattr(row, "suppression", None) or SUPPRESSED
-    places = _places(row.sd)
-    text = f"{_number(row.mean, places)} ± {_number(row.sd, places)}"
+        return row.suppression
+    places = _places(row.mean, row.sd)
+    text = f"{_number(row.mean, places)}{PLUS_MINUS}{_number(row.sd, places)}"
     return text if pd.isna(row.ci_low) else f"{text} ({_interval(row.ci_low, row.ci_high, places)})"
 
 
@@ -198,8 +233,15 @@ def _share(row: tuple) -> str:
     return f"{row.n:,.0f}" + ("" if pd.isna(row.pct) else f" ({_number(row.pct, 1)} %)")
 
 
-def _places(sd: float) -> int:
-    return 2 if pd.isna(sd) or sd < 10 else 1
+def _score(row: tuple) -> str:
+    if pd.isna(row.mean):
+        return row.suppression
+    places = METRICS[row.metric][1]
+    return f"{_number(row.mean, places)}{PLUS_MINUS}{_number(row.sd, places)}"
+
+
+def _places(mean: float, sd: float) -> int:
+    return 2 if mean < 100 and (pd.isna(sd) or sd < 10) else 1
 
 
 def _number(value: float, places: int) -> str:

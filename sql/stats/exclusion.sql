@@ -6,7 +6,8 @@ CREATE TABLE IF NOT EXISTS stats.exclusion (
     grouping VARCHAR NOT NULL,
     category VARCHAR,
     n INTEGER,
-    pct DOUBLE
+    pct DOUBLE,
+    suppression VARCHAR
 );
 COMMENT ON TABLE stats.exclusion IS 'Exclusion. Persons with images who were excluded, by reason and one grouping at a time.';
 COMMENT ON COLUMN stats.exclusion.analysis_set IS 'Analysis set. study / source / model; every measured set, the one in force (ref.analysis_set) among them.';
@@ -16,6 +17,7 @@ COMMENT ON COLUMN stats.exclusion.grouping IS 'Grouping. all, sex, age_band, bmi
 COMMENT ON COLUMN stats.exclusion.category IS 'Category. Of the grouping; NULL = not known, or all.';
 COMMENT ON COLUMN stats.exclusion.n IS 'Persons. Excluded for the reason. [1]';
 COMMENT ON COLUMN stats.exclusion.pct IS 'Share. Of the persons of the category who have images. [%]';
+COMMENT ON COLUMN stats.exclusion.suppression IS 'Suppression. Why the published row is empty; NULL where it is shown, and in the research file.';
 
 WITH long AS (
     SELECT

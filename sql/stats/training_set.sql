@@ -7,7 +7,8 @@ CREATE TABLE IF NOT EXISTS stats.training_set (
     n INTEGER,
     pct DOUBLE,
     mean DOUBLE,
-    sd DOUBLE
+    sd DOUBLE,
+    suppression VARCHAR
 );
 COMMENT ON TABLE stats.training_set IS 'Training set. Age, BMI and sex of the persons with annotated masks (first annotated visit).';
 COMMENT ON COLUMN stats.training_set.study IS 'Study. "synthetic" marks invented data.';
@@ -18,6 +19,7 @@ COMMENT ON COLUMN stats.training_set.n IS 'Persons. Number with a value. [1]';
 COMMENT ON COLUMN stats.training_set.pct IS 'Share. Of the persons of the role with a value. [%]';
 COMMENT ON COLUMN stats.training_set.mean IS 'Mean. In the unit of the measure.';
 COMMENT ON COLUMN stats.training_set.sd IS 'Standard deviation. In the unit of the measure.';
+COMMENT ON COLUMN stats.training_set.suppression IS 'Suppression. Why the published row is empty; NULL where it is shown, and in the research file.';
 
 WITH person AS (
     SELECT study, role, sex, age_years, height_cm, weight_kg, bmi_kg_m2
