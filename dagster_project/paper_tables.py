@@ -51,7 +51,7 @@ COMPARISONS = {
 # Metric -> heading, decimals. Specificity and accuracy are near 1 because most of a volume is background.
 METRICS = {
     "dice": ("Dice", 3),
-    "surface_dice_3mm": ("Surface Dice, 3 mm", 3),
+    "surface_dice_3mm": ("Surface Dice, 3\u00a0mm", 3),
     "hd95_mm": ("HD95, mm", 2),
     "precision": ("Precision", 3),
     "recall": ("Recall", 3),
@@ -122,7 +122,7 @@ def build_table_3(connection: duckdb.DuckDBPyConnection) -> GT | None:
     rows["text"] = [_score(row) for row in rows.itertuples()]
     rows["metric"] = rows["metric"].map({metric: heading for metric, (heading, _) in METRICS.items()})
     rows = pd.concat([persons, rows]).assign(
-        section=names * 2, label=lambda table: table["compartment"].str.capitalize() + ", " + table["side"]
+        section=names * 2, label=lambda table: table["compartment"].str.capitalize() + ",\u00a0" + table["side"]
     )
     wide = rows.pivot_table(index=["section", "label"], columns="metric", values="text", aggfunc="first", sort=False)
     columns = [heading for heading in ("Cases", *(name for name, _ in METRICS.values())) if heading in wide]
