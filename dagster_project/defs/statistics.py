@@ -1,6 +1,8 @@
 """The pinned analysis set and the cohort statistics of it, each table by a function of `models.statistics`."""
 
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 
 import dagster as dg
 import duckdb
@@ -40,9 +42,10 @@ def _list_measures(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
     """The built-in measures, and those that registered releases declare; built-in names cannot be redefined."""
     frames = [pd.read_csv(SQL / "ref" / "measure.csv")]
     for (release,) in connection.execute("SELECT release FROM raw.release ORDER BY registration DESC").fetchall():
-        path = load_settings().releases / release / "measures.csv"
-        if path.is_file():
-            frames.append(participants.read_measures(path).rows.assign(kind="declared"))
+        folder = load_settings().releases / release
+        for path in filter(Path.is_file, (folder / "measures.csv", folder / "measures.parquet")):
+            with suppress(participants.UnreadableTable):  # the intake of the release has said so
+                frames.append(participants.read_measures(path).rows.assign(kind="declared"))
     return pd.concat(frames).drop_duplicates("measure")
 
 
