@@ -18,25 +18,17 @@ from models.statistics.disclosure import WITHHELD, decide_republication
 KEYS = ["measures", *BANDS]
 CURRENT = """
     CREATE OR REPLACE TEMP TABLE current_value AS
-    WITH person AS (
-        SELECT
-            analysis_set, study, participant_id, visit, source, model_version, sex, age_band, bmi_band, centre,
-            (SELECT band FROM ref.band WHERE kind = 'bmi_group' AND bmi_kg_m2 > lower AND bmi_kg_m2 <= upper) AS bmi_group
-        FROM marts.muscle_phenotype
-        JOIN ref.analysis_set USING (study, source, model_version)
-        WHERE is_first_visit
-    )
     SELECT analysis_set, study, participant_id, measure, value, sex, age_band, bmi_band
-    FROM person JOIN marts.phenotype_value USING (study, participant_id, visit, source, model_version)
+    FROM marts.analysed_person JOIN marts.phenotype_value USING (study, participant_id, visit, source, model_version)
     UNION ALL
     SELECT
         analysis_set, study, participant_id, 'profile ' || compartment || ' ' || side,
         sum((1e4 * csa_cm2)::BIGINT * (slice_index + 1))::DOUBLE, any_value(sex), any_value(age_band), any_value(bmi_group)
-    FROM person JOIN imaging.csa_profile USING (study, participant_id, visit, model_version)
+    FROM marts.analysed_person JOIN imaging.csa_profile USING (study, participant_id, visit, model_version)
     GROUP BY ALL
     UNION ALL
     SELECT analysis_set, study, participant_id, name, (hash(text) % 1000000000)::DOUBLE, sex, age_band, bmi_band
-    FROM (UNPIVOT (SELECT *, sex AS of_sex FROM person) ON of_sex AS sex, centre INTO NAME name VALUE text)
+    FROM (UNPIVOT (SELECT *, sex AS of_sex FROM marts.analysed_person) ON of_sex AS sex, centre INTO NAME name VALUE text)
 """
 # Persons who differ from what was behind a snapshot, grouped by all that decides which sets they left, entered or changed.
 CHANGE = """

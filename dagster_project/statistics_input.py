@@ -21,10 +21,9 @@ def read_values(connection: duckdb.DuckDBPyConnection, *kinds: str) -> pd.DataFr
                     = (person.study, person.participant_id, person.visit, person.model_version)
             ) AS is_warned
         FROM marts.phenotype_value
-        JOIN ref.analysis_set USING (study, source, model_version)
-        JOIN marts.muscle_phenotype AS person USING (study, participant_id, visit, source, model_version)
+        JOIN marts.analysed_person AS person USING (study, participant_id, visit, source, model_version)
         JOIN ref.measure USING (measure)
-        WHERE person.is_first_visit AND list_contains($kinds, kind)
+        WHERE list_contains($kinds, kind)
         ORDER BY measure, participant_id
         """,
         {"kinds": list(kinds)},

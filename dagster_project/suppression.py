@@ -29,27 +29,20 @@ SHIFT = "norms.shift"
 # Computed in the aggregate file itself, from what is shown there.
 DERIVED = ("stats.sex_difference",)
 GROUPS = """
-    WITH person AS (
-        SELECT
-            study, participant_id, visit, source, model_version, sex, age_band, bmi_band, centre,
-            (SELECT band FROM ref.band WHERE kind = 'bmi_group' AND bmi_kg_m2 > lower AND bmi_kg_m2 <= upper) AS bmi_group
-        FROM marts.muscle_phenotype
-        JOIN ref.analysis_set USING (study, source, model_version)
-        WHERE is_first_visit
-    ), has AS (
-        SELECT study, participant_id, measure AS name FROM marts.phenotype_value SEMI JOIN person USING (study, participant_id, visit, source, model_version)
+    WITH has AS (
+        SELECT study, participant_id, measure AS name FROM marts.phenotype_value SEMI JOIN marts.analysed_person USING (study, participant_id, visit, source, model_version)
         UNION ALL
         SELECT DISTINCT study, participant_id, 'profile ' || compartment || ' ' || side
-        FROM imaging.csa_profile SEMI JOIN person USING (study, participant_id, visit, model_version)
+        FROM imaging.csa_profile SEMI JOIN marts.analysed_person USING (study, participant_id, visit, model_version)
         UNION ALL
-        SELECT study, participant_id, 'sex' FROM person WHERE sex IS NOT NULL
+        SELECT study, participant_id, 'sex' FROM marts.analysed_person WHERE sex IS NOT NULL
         UNION ALL
-        SELECT study, participant_id, 'centre' FROM person WHERE centre IS NOT NULL
+        SELECT study, participant_id, 'centre' FROM marts.analysed_person WHERE centre IS NOT NULL
     ), available AS (
         SELECT study, participant_id, list(name ORDER BY name) AS available FROM has GROUP BY ALL
     )
     SELECT sex, age_band, bmi_band, bmi_group, available, count(*) AS n
-    FROM person JOIN available USING (study, participant_id)
+    FROM marts.analysed_person JOIN available USING (study, participant_id)
     GROUP BY ALL
     ORDER BY ALL
 """

@@ -30,19 +30,12 @@ COMMENT ON COLUMN stats.profile.code_version IS 'Code version. Hash of the code 
 COMMENT ON COLUMN stats.profile.suppression IS 'Suppression. Why the published row is empty or older; NULL where it is shown, and in the research file.';
 
 -- The smallest cells are summed first: n, sum and sum of squares are enough for the mean and SD of every larger one.
-WITH person AS (
-    SELECT
-        analysis_set, study, participant_id, visit, model_version, sex, age_band,
-        (SELECT band FROM ref.band WHERE kind = 'bmi_group' AND bmi_kg_m2 > lower AND bmi_kg_m2 <= upper) AS bmi_group
-    FROM marts.muscle_phenotype
-    JOIN ref.analysis_set USING (study, source, model_version)
-    WHERE is_first_visit
-), muscle AS (
+WITH muscle AS (
     SELECT
         study, participant_id, visit, model_version, compartment, side,
         list(csa_cm2::DOUBLE ORDER BY slice_index) AS area
     FROM imaging.csa_profile
-    SEMI JOIN person USING (study, participant_id, visit, model_version)
+    SEMI JOIN marts.analysed_person USING (study, participant_id, visit, model_version)
     GROUP BY ALL
     HAVING sum(csa_cm2) > 0
 ), slices_above AS (
@@ -70,7 +63,7 @@ WITH person AS (
         analysis_set, compartment, side, sex, age_band, bmi_group, bin,
         count(*) AS n, sum(share_pct) AS total, sum(share_pct ** 2) AS total_of_squares
     FROM distribution
-    JOIN person USING (study, participant_id, visit, model_version)
+    JOIN marts.analysed_person USING (study, participant_id, visit, model_version)
     GROUP BY ALL
 )
 SELECT

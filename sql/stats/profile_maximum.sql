@@ -31,21 +31,14 @@ COMMENT ON COLUMN stats.profile_maximum.weighting IS 'Weighting. unweighted: no 
 COMMENT ON COLUMN stats.profile_maximum.code_version IS 'Code version. Hash of the code and SQL that computed the row.';
 COMMENT ON COLUMN stats.profile_maximum.suppression IS 'Suppression. Why the published row is empty or older; NULL where it is shown, and in the research file.';
 
-WITH person AS (
-    SELECT
-        analysis_set, study, participant_id, visit, model_version, sex, age_band,
-        (SELECT band FROM ref.band WHERE kind = 'bmi_group' AND bmi_kg_m2 > lower AND bmi_kg_m2 <= upper) AS bmi_group
-    FROM marts.muscle_phenotype
-    JOIN ref.analysis_set USING (study, source, model_version)
-    WHERE is_first_visit
-), muscle AS (
+WITH muscle AS (
     SELECT
         study, participant_id, visit, model_version, compartment, side,
         list(csa_cm2 ORDER BY slice_index) AS area, max(z_mm) AS top_mm, min(z_mm) AS bottom_mm, count(*) AS n_slices,
         -- The odd number of slices nearest to 15 mm.
         greatest(2 * round((15 * (count(*) - 1) / nullif(max(z_mm) - min(z_mm), 0) - 1) / 2)::INTEGER + 1, 1) AS width
     FROM imaging.csa_profile
-    SEMI JOIN person USING (study, participant_id, visit, model_version)
+    SEMI JOIN marts.analysed_person USING (study, participant_id, visit, model_version)
     GROUP BY ALL
 ), smoothed AS (
     -- The ends are repeated, as in models/measurement/morphometry.py.
@@ -72,7 +65,7 @@ FROM (
     SELECT
         *, 100 * (slice + 0.5) / n_slices AS level_pct,
         gluteus_mm - (top_mm - slice * (top_mm - bottom_mm) / nullif(n_slices - 1, 0)) AS level_mm
-    FROM level JOIN person USING (study, participant_id, visit, model_version)
+    FROM level JOIN marts.analysed_person USING (study, participant_id, visit, model_version)
 )
 GROUP BY analysis_set, compartment, side, CUBE (sex, age_band, bmi_group)
 HAVING (grouping(sex) = 1 OR sex IS NOT NULL)
