@@ -9,7 +9,8 @@ CREATE TABLE IF NOT EXISTS norms.centile (
     value DOUBLE,
     ci_low DOUBLE,
     ci_high DOUBLE,
-    se_z DOUBLE
+    se_z DOUBLE,
+    code_version VARCHAR DEFAULT getvariable('code_version')
 );
 COMMENT ON TABLE norms.centile IS 'Centile. Of the current norms; grid points with at least 10 persons of the sex within 2.5 years and 2.5 kg/m2. P3, P5, P95, P97 only where se_z is at most 0.15.';
 COMMENT ON COLUMN norms.centile.analysis_set IS 'Analysis set. In ref.analysis_set.';
@@ -22,3 +23,4 @@ COMMENT ON COLUMN norms.centile.value IS 'Value. In the unit of the measure.';
 COMMENT ON COLUMN norms.centile.ci_low IS 'Lower 95 % limit. In the unit of the measure.';
 COMMENT ON COLUMN norms.centile.ci_high IS 'Upper 95 % limit. In the unit of the measure.';
 COMMENT ON COLUMN norms.centile.se_z IS 'Standard error. In units of z. [1]';
+COMMENT ON COLUMN norms.centile.code_version IS 'Code version. Hash of the code and SQL that computed the row.';

@@ -13,7 +13,8 @@ CREATE TABLE IF NOT EXISTS norms.coverage (
     ci_low DOUBLE,
     ci_high DOUBLE,
     p DOUBLE,
-    p_holm DOUBLE
+    p_holm DOUBLE,
+    code_version VARCHAR DEFAULT getvariable('code_version')
 );
 COMMENT ON TABLE norms.coverage IS 'Coverage. Share of persons observed below each centile, cross-validated in five folds; cells of at least 20 persons.';
 COMMENT ON COLUMN norms.coverage.analysis_set IS 'Analysis set. In ref.analysis_set.';
@@ -30,3 +31,4 @@ COMMENT ON COLUMN norms.coverage.ci_low IS 'Lower 95 % limit. Exact binomial. [%
 COMMENT ON COLUMN norms.coverage.ci_high IS 'Upper 95 % limit. Exact binomial. [%]';
 COMMENT ON COLUMN norms.coverage.p IS 'p-value. Two-sided exact binomial test of the observed share. [1]';
 COMMENT ON COLUMN norms.coverage.p_holm IS 'Corrected p-value. Holm, over all rows of the table. [1]';
+COMMENT ON COLUMN norms.coverage.code_version IS 'Code version. Hash of the code and SQL that computed the row.';

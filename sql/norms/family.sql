@@ -9,7 +9,8 @@ CREATE TABLE IF NOT EXISTS norms.family (
     deviance DOUBLE,
     effective_df DOUBLE,
     gaic3 DOUBLE,
-    tail_df DOUBLE
+    tail_df DOUBLE,
+    code_version VARCHAR DEFAULT getvariable('code_version')
 );
 COMMENT ON TABLE norms.family IS 'Family. Distributions side by side on the same persons; lower GAIC(3) is better. Box-Cox t is a diagnostic: the served family is BCCG.';
 COMMENT ON COLUMN norms.family.analysis_set IS 'Analysis set. In ref.analysis_set.';
@@ -22,3 +23,4 @@ COMMENT ON COLUMN norms.family.deviance IS 'Deviance. Minus twice the log-likeli
 COMMENT ON COLUMN norms.family.effective_df IS 'Effective degrees of freedom. [1]';
 COMMENT ON COLUMN norms.family.gaic3 IS 'GAIC(3). Deviance + 3 effective degrees of freedom. [1]';
 COMMENT ON COLUMN norms.family.tail_df IS 'Tail. Degrees of freedom of Box-Cox t; above about 30 as good as normal. [1]';
+COMMENT ON COLUMN norms.family.code_version IS 'Code version. Hash of the code and SQL that computed the row.';

@@ -14,7 +14,8 @@ CREATE TABLE IF NOT EXISTS norms.lms (
     cov_log_m_l DOUBLE,
     var_log_s DOUBLE,
     cov_log_s_l DOUBLE,
-    var_l DOUBLE
+    var_l DOUBLE,
+    code_version VARCHAR DEFAULT getvariable('code_version')
 );
 COMMENT ON TABLE norms.lms IS 'LMS. z = ((y / m)^l - 1) / (l s), with l = 0: ln(y / m) / s (Cole and Green 1992).';
 COMMENT ON COLUMN norms.lms.analysis_set IS 'Analysis set. In ref.analysis_set.';
@@ -32,3 +33,4 @@ COMMENT ON COLUMN norms.lms.cov_log_m_l IS 'Covariance of log m and l. [1]';
 COMMENT ON COLUMN norms.lms.var_log_s IS 'Variance of log s. [1]';
 COMMENT ON COLUMN norms.lms.cov_log_s_l IS 'Covariance of log s and l. [1]';
 COMMENT ON COLUMN norms.lms.var_l IS 'Variance of l. [1]';
+COMMENT ON COLUMN norms.lms.code_version IS 'Code version. Hash of the code and SQL that computed the row.';

@@ -9,7 +9,8 @@ CREATE TABLE IF NOT EXISTS norms.q_statistic (
     z1 DOUBLE,
     z2 DOUBLE,
     z3 DOUBLE,
-    z4 DOUBLE
+    z4 DOUBLE,
+    code_version VARCHAR DEFAULT getvariable('code_version')
 );
 COMMENT ON TABLE norms.q_statistic IS 'Q statistics. Each standard normal where the model is right (Royston and Wright 2000); bands of at least 50 persons.';
 COMMENT ON COLUMN norms.q_statistic.analysis_set IS 'Analysis set. In ref.analysis_set.';
@@ -22,3 +23,4 @@ COMMENT ON COLUMN norms.q_statistic.z1 IS 'Z1. Mean. [1]';
 COMMENT ON COLUMN norms.q_statistic.z2 IS 'Z2. Variance. [1]';
 COMMENT ON COLUMN norms.q_statistic.z3 IS 'Z3. Skewness. [1]';
 COMMENT ON COLUMN norms.q_statistic.z4 IS 'Z4. Kurtosis. [1]';
+COMMENT ON COLUMN norms.q_statistic.code_version IS 'Code version. Hash of the code and SQL that computed the row.';

@@ -12,7 +12,8 @@ CREATE TABLE IF NOT EXISTS norms.shift (
     largest_shift_points DOUBLE,
     age_years INTEGER,
     bmi_kg_m2 INTEGER,
-    centile INTEGER
+    centile INTEGER,
+    code_version VARCHAR DEFAULT getvariable('code_version')
 );
 COMMENT ON TABLE norms.shift IS 'Shift. How far norms move: against the last published ones, and without the cases that quality control warned about. One row per comparison and model.';
 COMMENT ON COLUMN norms.shift.analysis_set IS 'Analysis set. In ref.analysis_set.';
@@ -28,3 +29,4 @@ COMMENT ON COLUMN norms.shift.largest_shift_points IS 'Largest shift. Percentile
 COMMENT ON COLUMN norms.shift.age_years IS 'Age. Where the largest shift is. [years]';
 COMMENT ON COLUMN norms.shift.bmi_kg_m2 IS 'Body mass index. Where the largest shift is; NULL = all BMI. [kg/m2]';
 COMMENT ON COLUMN norms.shift.centile IS 'Centile. The one that moved most. [%]';
+COMMENT ON COLUMN norms.shift.code_version IS 'Code version. Hash of the code and SQL that computed the row.';

@@ -10,7 +10,8 @@ CREATE TABLE IF NOT EXISTS norms.worm (
     n_beyond INTEGER,
     deviation DOUBLE,
     ci_low DOUBLE,
-    ci_high DOUBLE
+    ci_high DOUBLE,
+    code_version VARCHAR DEFAULT getvariable('code_version')
 );
 COMMENT ON TABLE norms.worm IS 'Worm plot. Detrended Q-Q plot of z-scores by age band at fixed points (van Buuren and Fredriks 2001).';
 COMMENT ON COLUMN norms.worm.analysis_set IS 'Analysis set. In ref.analysis_set.';
@@ -24,3 +25,4 @@ COMMENT ON COLUMN norms.worm.n_beyond IS 'Persons beyond. Expected beyond the po
 COMMENT ON COLUMN norms.worm.deviation IS 'Deviation. Empirical quantile of the z-scores minus z. [1]';
 COMMENT ON COLUMN norms.worm.ci_low IS 'Lower 95 % limit. Of the deviation of a right model. [1]';
 COMMENT ON COLUMN norms.worm.ci_high IS 'Upper 95 % limit. Of the deviation of a right model. [1]';
+COMMENT ON COLUMN norms.worm.code_version IS 'Code version. Hash of the code and SQL that computed the row.';

@@ -25,6 +25,7 @@ CREATE TABLE IF NOT EXISTS stats.agreement (
     ratio_bias_high_pct DOUBLE,
     ratio_limit_low_pct DOUBLE,
     ratio_limit_high_pct DOUBLE,
+    code_version VARCHAR DEFAULT getvariable('code_version'),
     suppression VARCHAR
 );
 COMMENT ON TABLE stats.agreement IS 'Agreement. Bland-Altman analysis of automatic minus manual, one pair per person (first annotated visit); intervals are 95 %.';
@@ -53,4 +54,5 @@ COMMENT ON COLUMN stats.agreement.ratio_bias_low_pct IS 'Lower 95 % limit of the
 COMMENT ON COLUMN stats.agreement.ratio_bias_high_pct IS 'Upper 95 % limit of the ratio bias. t interval of the logarithms. [%]';
 COMMENT ON COLUMN stats.agreement.ratio_limit_low_pct IS 'Lower ratio limit. Mean - 1.96 SD of the logarithms, back-transformed. [%]';
 COMMENT ON COLUMN stats.agreement.ratio_limit_high_pct IS 'Upper ratio limit. Mean + 1.96 SD of the logarithms, back-transformed. [%]';
+COMMENT ON COLUMN stats.agreement.code_version IS 'Code version. Hash of the code and SQL that computed the row.';
 COMMENT ON COLUMN stats.agreement.suppression IS 'Suppression. Why the published row is empty; NULL where it is shown, and in the research file.';

@@ -7,6 +7,7 @@ CREATE TABLE IF NOT EXISTS stats.exclusion (
     category VARCHAR,
     n INTEGER,
     pct DOUBLE,
+    code_version VARCHAR DEFAULT getvariable('code_version'),
     suppression VARCHAR
 );
 COMMENT ON TABLE stats.exclusion IS 'Exclusion. Persons with images who were excluded, by reason and one grouping at a time.';
@@ -17,6 +18,7 @@ COMMENT ON COLUMN stats.exclusion.grouping IS 'Grouping. all, sex, age_band, bmi
 COMMENT ON COLUMN stats.exclusion.category IS 'Category. Of the grouping; NULL = not known, or all.';
 COMMENT ON COLUMN stats.exclusion.n IS 'Persons. Excluded for the reason. [1]';
 COMMENT ON COLUMN stats.exclusion.pct IS 'Share. Of the persons of the category who have images. [%]';
+COMMENT ON COLUMN stats.exclusion.code_version IS 'Code version. Hash of the code and SQL that computed the row.';
 COMMENT ON COLUMN stats.exclusion.suppression IS 'Suppression. Why the published row is empty; NULL where it is shown, and in the research file.';
 
 WITH long AS (

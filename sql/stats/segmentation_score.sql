@@ -12,6 +12,7 @@ CREATE TABLE IF NOT EXISTS stats.segmentation_score (
     n INTEGER,
     mean DOUBLE,
     sd DOUBLE,
+    code_version VARCHAR DEFAULT getvariable('code_version'),
     suppression VARCHAR
 );
 COMMENT ON TABLE stats.segmentation_score IS 'Segmentation score summary. Mean and spread over cases, one per person (first annotated visit): Table 3 where sex and size are NULL.';
@@ -27,6 +28,7 @@ COMMENT ON COLUMN stats.segmentation_score.size_third IS 'Size. Third of the cas
 COMMENT ON COLUMN stats.segmentation_score.n IS 'Persons. Number behind the row. [1]';
 COMMENT ON COLUMN stats.segmentation_score.mean IS 'Mean. In the unit of the metric: 1, hd95_mm in mm.';
 COMMENT ON COLUMN stats.segmentation_score.sd IS 'Standard deviation. In the unit of the metric: 1, hd95_mm in mm.';
+COMMENT ON COLUMN stats.segmentation_score.code_version IS 'Code version. Hash of the code and SQL that computed the row.';
 COMMENT ON COLUMN stats.segmentation_score.suppression IS 'Suppression. Why the published row is empty; NULL where it is shown, and in the research file.';
 
 WITH person AS (

@@ -8,6 +8,7 @@ CREATE TABLE IF NOT EXISTS stats.training_set (
     pct DOUBLE,
     mean DOUBLE,
     sd DOUBLE,
+    code_version VARCHAR DEFAULT getvariable('code_version'),
     suppression VARCHAR
 );
 COMMENT ON TABLE stats.training_set IS 'Training set. Age, BMI and sex of the persons with annotated masks (first annotated visit).';
@@ -19,6 +20,7 @@ COMMENT ON COLUMN stats.training_set.n IS 'Persons. Number with a value. [1]';
 COMMENT ON COLUMN stats.training_set.pct IS 'Share. Of the persons of the role with a value. [%]';
 COMMENT ON COLUMN stats.training_set.mean IS 'Mean. In the unit of the measure.';
 COMMENT ON COLUMN stats.training_set.sd IS 'Standard deviation. In the unit of the measure.';
+COMMENT ON COLUMN stats.training_set.code_version IS 'Code version. Hash of the code and SQL that computed the row.';
 COMMENT ON COLUMN stats.training_set.suppression IS 'Suppression. Why the published row is empty; NULL where it is shown, and in the research file.';
 
 WITH person AS (

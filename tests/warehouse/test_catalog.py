@@ -37,6 +37,13 @@ def test_upstream_tables_are_found_through_views_and_common_table_expressions():
     assert not any("current_" in name for name in upstream)
 
 
+def test_every_result_names_its_code_version_and_what_it_is_of():
+    for table in CATALOG.tables.values():
+        columns = {column.name for column in table.columns}
+        if table.schema in ("stats", "norms"):
+            assert "code_version" in columns and columns & {"analysis_set", "study"}, table.full_name
+
+
 @pytest.mark.parametrize("path", sorted((SQL / "checks").glob("*.sql")), ids=lambda path: path.stem)
 def test_checks_say_what_they_check_and_run_on_an_empty_warehouse(path):
     source = path.read_text(encoding="utf-8")
