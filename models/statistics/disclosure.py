@@ -5,8 +5,8 @@ a suppressed cell is null, never 0. Does not belong here: computing the tables, 
 
 The rules (k = `least`): no cell under k persons; an empirical percentile or its limit only where at least k persons lie
 beyond it on each side; no published cells whose counts, sums or sums of squares add up to a suppressed one (secondary
-suppression: Hundepool et al., Statistical Disclosure Control, 2012, chapter 4); a banded cell is republished only when
-its people changed by none or by at least k.
+suppression: Hundepool et al., Statistical Disclosure Control, 2012, chapter 4); a cell, total or not, is republished
+only when its people changed by none or by at least k.
 
 Secondary suppression is linear algebra. Persons fall into groups, the smallest that any table tells apart; a cell is a set
 of groups, a 0/1 vector. n, sum and sum of squares of a cell are the same linear function of the groups' own, so a cell can
@@ -248,7 +248,7 @@ def _smallest_groups(cells: pd.DataFrame, margins: Sequence[str], n: str) -> pd.
 
 
 def decide_republication(n_changed: int, n_withdrawn: int, least: int) -> str:
-    """Return what to do with a banded cell since it was last shown: `show`, `keep` the old numbers, or `withhold`.
+    """Return what to do with a cell since it was last shown: `show`, `keep` the old numbers, or `withhold`.
 
     The difference of two versions of a cell tells about the persons that changed. After a withdrawal the old numbers may
     not stay either.
