@@ -1,5 +1,6 @@
 """What a reader who keeps an older snapshot can take from a newer one: no difference that rests on fewer than ten persons."""
 
+import itertools
 import shutil
 from pathlib import Path
 
@@ -25,6 +26,8 @@ KEYS = [
     *("model", "term", "test", "measure", "covariate", "compartment", "side"),
     *("sex", "age_band", "bmi_band", "bmi_group", "bin"),
 ]
+AGE_BANDS = ["18-29", "30-39", "40-49", "50-59", "60+"]
+BMI_BANDS = ["<18.5", "18.5-25", "25-30", "30-35", "35-40", ">=40"]
 # Adjusted for the other rows of the table, or relative to another row.
 OF_OTHERS = {"p_holm", "pct"}
 
@@ -144,3 +147,60 @@ def test_after_a_withdrawal_what_the_person_was_in_is_withheld(before, publish_n
     for name in ("stats.correlation", "stats.regression", "stats.regression_test", "stats.regression_fit"):
         assert set(of_women(after[name])["suppression"]) == {withheld}, name
         assert after[name].reset_index().query("sex == 'M'")["n"].notna().all(), name
+
+
+def list_groups(snapshot: Path) -> pd.DataFrame:
+    """The smallest groups of persons that any table tells apart, with their size; missing bands are the text `missing`."""
+    with duckdb.connect(str(snapshot / "research.duckdb"), read_only=True) as connection:
+        people = connection.execute(
+            "SELECT sex, age_band, bmi_band, bmi_group, height_cm IS NOT NULL AS height_cm, weight_kg IS NOT NULL AS weight_kg,"
+            " bmi_kg_m2 IS NOT NULL AS bmi_kg_m2, centre IS NOT NULL AS centre FROM marts.analysed_person"
+        ).df()
+    return people.fillna("missing").value_counts().reset_index(name="size")
+
+
+def who(row: dict, groups: pd.DataFrame) -> np.ndarray:
+    """Which groups a published row is about, told from its keys alone."""
+    inside = np.ones(len(groups), dtype=bool)
+    for key in ("sex", "age_band", "bmi_band", "bmi_group"):
+        inside &= (groups[key] == row[key]).to_numpy() if pd.notna(row.get(key)) else True
+    text = f"{row.get('measure')} {row.get('covariate')} {row.get('terms')}".replace("per_height2", "height_cm")
+    for name in ("height_cm", "weight_kg", "bmi_kg_m2", "centre"):
+        inside &= groups[name].to_numpy() if name in text else True
+    return inside
+
+
+def attack(rows: pd.DataFrame, groups: pd.DataFrame, bmi_bands: list[str]) -> int:
+    """Cells of under ten persons that follow from the rows: their vector is a combination of the rows' vectors."""
+    known = np.unique([who(row, groups) for row in rows.to_dict("records")], axis=0).astype(float)
+    _, size, basis = np.linalg.svd(known, full_matrices=False)
+    basis = basis[size > 1e-8 * size[0]]
+    n_found = 0
+    for sex, age_band, bmi_band in itertools.product([None, "F", "M"], [None, *AGE_BANDS], [None, *bmi_bands]):
+        target = who({"sex": sex, "age_band": age_band, "bmi_band": bmi_band}, groups).astype(float)
+        if 0 < target @ groups["size"] < 10:
+            n_found += np.abs(target - target @ basis.T @ basis).max() < 1e-6
+    return n_found
+
+
+def list_rows(snapshot: Path, file: str) -> pd.DataFrame:
+    """The keys of all rows of all tables with at least ten persons, one row for equal keys."""
+    with duckdb.connect(str(snapshot / "normative.duckdb"), read_only=True) as connection:
+        terms = dict(connection.execute("SELECT model, terms FROM ref.regression_model").fetchall())
+    rows = pd.concat([table.reset_index() for table in read(snapshot, file).values()], ignore_index=True)
+    rows = rows[rows["n"] >= 10].assign(terms=rows["model"].map(terms))
+    keys = ["measure", "covariate", "terms", "compartment", "sex", "age_band", "bmi_band", "bmi_group"]
+    return rows[keys].drop_duplicates()
+
+
+def test_no_small_cell_follows_from_all_tables_together(first):
+    """By counts over all tables; by sums of one measure also nobody without BMI. Where only small cells are hidden, some do."""
+    groups = list_groups(first)
+    shown, plain = list_rows(first, "normative"), list_rows(first, "research")
+    assert attack(shown, groups, BMI_BANDS) == 0
+    assert attack(plain, groups, BMI_BANDS) > 5
+    for measure in ("csa_psoas_total_cm2", "csa_psoas_total_per_height2_cm2_m2", "age_years"):
+        of_measure = {name: rows[rows["measure"] == measure] for name, rows in (("shown", shown), ("plain", plain))}
+        cells = {name: rows[rows[["covariate", "terms"]].isna().all(axis=1)] for name, rows in of_measure.items()}
+        assert attack(cells["shown"], groups, [*BMI_BANDS, "missing"]) == 0, measure
+        assert attack(cells["plain"], groups, [*BMI_BANDS, "missing"]) > 5, measure
