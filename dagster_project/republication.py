@@ -118,7 +118,9 @@ class Republication:
         old = old.assign(suppression=old["suppression"].fillna(unchanged), n=old["n"].astype("Int64"))
         there = set(name_cells(table, old, self.models))
         is_replaced = [cell in there for cell in name_cells(table, shown, self.models)]
-        return pd.concat([shown[~np.array(is_replaced, dtype=bool)], old[shown.columns]], ignore_index=True)
+        return pd.concat(
+            [shown[~np.array(is_replaced, dtype=bool)], old.reindex(columns=shown.columns)], ignore_index=True
+        )
 
     def remember(self, connection: duckdb.DuckDBPyConnection, shown: dict[str, pd.DataFrame], stamp: str) -> None:
         """Note which persons' sets the snapshot shows anew, and the people behind them. Before it is written."""
