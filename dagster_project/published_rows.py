@@ -9,7 +9,7 @@ import re
 import pandas as pd
 
 BANDS = ["sex", "age_band", "bmi_band"]
-GROUPS = ["sex", "age_band", "bmi_group"]
+PROFILE_BANDS = ["sex", "age_band", "bmi_group"]
 # Table -> keys of its persons' sets.
 TABLES = {
     "stats.descriptive": BANDS,
@@ -18,8 +18,8 @@ TABLES = {
     "stats.regression": ["sex"],
     "stats.regression_test": ["sex"],
     "stats.regression_fit": ["sex"],
-    "stats.profile": GROUPS,
-    "stats.profile_maximum": GROUPS,
+    "stats.profile": PROFILE_BANDS,
+    "stats.profile_maximum": PROFILE_BANDS,
 }
 
 
