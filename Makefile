@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 export MYONORM_HOME ?= $(CURDIR)/data
 
-.PHONY: demo test lint update annotate dashboard dagster bench train-phantom export test-duckdb2
+.PHONY: demo test lint update annotate dashboard dagster bench train-phantom export norms-report test-duckdb2
 
 .venv/ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -42,6 +42,10 @@ train-phantom: .venv/ready
 # A table of the current snapshot as CSV and Parquet, with dictionary and citation, into ./export.
 export: .venv/ready
 	$(BIN)/python -m dagster_project.export "$(TABLE)" $(if $(RESEARCH),--research)
+
+# How well the norms fit, as one page: worm plots, coverage, Q statistics; into ./export/norms.html.
+norms-report: .venv/ready
+	$(BIN)/python -m dagster_project.norms_report
 
 # The examples on files of either version, in a virtual environment of its own.
 test-duckdb2: .venv/ready

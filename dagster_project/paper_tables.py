@@ -15,6 +15,7 @@ HELD_BACK = ("suppressed", "withheld")
 SYNTHETIC = "Synthetic data: nobody in it is a real person."
 KEPT = " Some numbers are those of an earlier snapshot: too few persons changed since to show new ones."
 PLUS_MINUS = "\u00a0±\u00a0"
+FONTS = ("Inter", "Helvetica Neue", "Arial", "sans-serif")
 INK, MUTED, ACCENT, RULE = "#1f2933", "#5f6c76", "#0f766e", "#d9dfe3"
 TABLE_1 = """
     SELECT label || ', ' || unit AS characteristic, sex, n, pct, mean, sd, ci_low, ci_high, suppression
@@ -76,9 +77,13 @@ def render_tables(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
         "table_3": build_table_3,
         "table_4": build_table_4,
     }
-    note = _source_note(connection)
+    note = name_source(connection)
     built = {name: build(connection) for name, build in tables.items()}
-    return {name: _finish(table, note) for name, table in built.items() if table is not None}
+    return {
+        name: style_table(table.tab_source_note(html(note))).as_raw_html(make_page=True)
+        for name, table in built.items()
+        if table is not None
+    }
 
 
 def build_table_1(connection: duckdb.DuckDBPyConnection) -> GT | None:
@@ -182,33 +187,30 @@ def _mute_held_back(table: GT, texts: pd.DataFrame) -> GT:
     return table
 
 
-def _finish(table: GT, note: str) -> str:
-    """The page: quiet type, rules only where they help, the source below."""
-    table = (
-        table.tab_source_note(html(note))
-        .tab_style(style.text(weight="bold", color=ACCENT), loc.row_groups())
-        .tab_options(
-            table_font_names=["Inter", "Helvetica Neue", "Arial", "sans-serif"],
-            table_font_size="14px",
-            table_font_color=INK,
-            heading_align="left",
-            heading_title_font_size="20px",
-            heading_border_bottom_color=RULE,
-            table_border_top_style="none",
-            table_border_bottom_style="none",
-            table_body_hlines_color=RULE,
-            column_labels_font_weight="bold",
-            stub_border_style="none",
-            data_row_padding="6px",
-            data_row_padding_horizontal="12px",
-            column_labels_padding_horizontal="12px",
-            source_notes_font_size="12px",
-        )
+def style_table(table: GT) -> GT:
+    """Quiet type, rules only where they help."""
+    return table.tab_style(style.text(weight="bold", color=ACCENT), loc.row_groups()).tab_options(
+        table_font_names=list(FONTS),
+        table_font_size="14px",
+        table_font_color=INK,
+        heading_align="left",
+        table_margin_left="0",
+        heading_title_font_size="20px",
+        heading_border_bottom_color=RULE,
+        table_border_top_style="none",
+        table_border_bottom_style="none",
+        table_body_hlines_color=RULE,
+        column_labels_font_weight="bold",
+        stub_border_style="none",
+        data_row_padding="6px",
+        data_row_padding_horizontal="12px",
+        column_labels_padding_horizontal="12px",
+        source_notes_font_size="12px",
     )
-    return table.as_raw_html(make_page=True)
 
 
-def _source_note(connection: duckdb.DuckDBPyConnection) -> str:
+def name_source(connection: duckdb.DuckDBPyConnection) -> str:
+    """The note under a table, as HTML: synthetic or not, analysis set, snapshot, whether numbers are older."""
     pinned = connection.execute("SELECT analysis_set, is_synthetic FROM ref.analysis_set").fetchone()
     stamp = connection.execute("SELECT max(snapshot) FROM meta.release_log").fetchone()[0]
     name, is_synthetic = pinned or ("none", False)
