@@ -41,14 +41,8 @@ def filled(connection):
 
 def test_the_page_shows_what_the_tables_hold(filled):
     page = render_report(filled)
-    assert (
-        "Synthetic data: nobody in it is a real person." in page
-        and "<script" not in page
-        and "http"
-        not in re.sub(r"http://www\.w3\.org/\S+", "", page)
-        .replace("http://purl.org/dc/elements/1.1/", "")
-        .replace("http://creativecommons.org/ns#", "")
-    )
+    assert "Synthetic data: nobody in it is a real person." in page
+    assert not re.search(r"<script|<link|<img|src=", page)
     for (observed,) in filled.execute(
         "SELECT observed_pct FROM norms.coverage WHERE age_band IS NOT NULL AND bmi_band IS NULL AND centile = 10"
     ).fetchall():
