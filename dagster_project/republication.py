@@ -30,6 +30,15 @@ CURRENT = """
     SELECT analysis_set, study, participant_id, name, (hash(text) % 1000000000)::DOUBLE, sex, age_band, bmi_band
     FROM (UNPIVOT (SELECT *, sex AS of_sex FROM marts.analysed_person) ON of_sex AS sex, centre INTO NAME name VALUE text)
 """
+# Names a person may have, numbered: sets of them are bit strings.
+NAMES = """
+    CREATE OR REPLACE TEMP TABLE name AS
+    SELECT measure, (row_number() OVER (ORDER BY measure) - 1)::INTEGER AS position
+    FROM (
+        SELECT measure FROM marts.published_value UNION SELECT measure FROM current_value
+        UNION SELECT unnest(string_split(measures, ' + ')) FROM marts.published_cell
+    )
+"""
 # Persons who differ from what was behind a snapshot, grouped by all that decides which sets they left, entered or changed.
 CHANGE = """
     CREATE OR REPLACE TEMP TABLE change AS
@@ -37,15 +46,15 @@ CHANGE = """
         SELECT * FROM marts.published_value WHERE since <= $snapshot AND (until IS NULL OR until > $snapshot)
     ), value AS (
         SELECT
-            study, participant_id, measure, old.value IS NOT NULL AS was, now.value IS NOT NULL AS is_now,
+            study, participant_id, position, old.value IS NOT NULL AS was, now.value IS NOT NULL AS is_now,
             old.value IS DISTINCT FROM now.value AS has_other_value,
             (old.sex, old.age_band, old.bmi_band) IS DISTINCT FROM (now.sex, now.age_band, now.bmi_band) AS has_other_bands,
             old.sex AS old_sex, old.age_band AS old_age, old.bmi_band AS old_bmi, now.sex, now.age_band, now.bmi_band
-        FROM old FULL JOIN current_value AS now USING (study, participant_id, measure)
+        FROM old FULL JOIN current_value AS now USING (study, participant_id, measure) JOIN name USING (measure)
     ), person AS (
         SELECT
-            list(measure ORDER BY measure) FILTER (was) AS had, list(measure ORDER BY measure) FILTER (is_now) AS has,
-            coalesce(list(measure ORDER BY measure) FILTER (has_other_value), []) AS differs,
+            bitstring_agg(position, 0, {last}) FILTER (was) AS had, bitstring_agg(position, 0, {last}) FILTER (is_now) AS has,
+            bitstring_agg(position, 0, {last}) FILTER (has_other_value) AS differs,
             any_value(old_sex) AS old_sex, any_value(old_age) AS old_age, list_sort(list(DISTINCT old_bmi)) AS old_bmi,
             any_value(sex) AS sex, any_value(age_band) AS age_band, list_sort(list(DISTINCT bmi_band)) AS bmi_band
         FROM value
@@ -56,17 +65,22 @@ CHANGE = """
 """
 COUNT_CHANGED = """
     WITH cell AS (
-        SELECT rowid AS id, *, string_split(measures, ' + ') AS needs FROM marts.published_cell WHERE snapshot = $snapshot
+        SELECT
+            published.rowid AS id, any_value(published) AS cell, bitstring_agg(position, 0, {last}) AS needs
+        FROM marts.published_cell AS published, unnest(string_split(measures, ' + ')) AS need (measure)
+        JOIN name USING (measure)
+        WHERE snapshot = $snapshot
+        GROUP BY published.rowid
     ), membership AS (
         SELECT
-            cell.id, change.n, list_has_any(differs, needs) AS is_other,
+            id, change.n, coalesce(bit_count(differs & needs) > 0, false) AS is_other,
             coalesce(
-                list_has_all(had, needs) AND (cell.sex IS NULL OR cell.sex = old_sex)
+                had & needs = needs AND (cell.sex IS NULL OR cell.sex = old_sex)
                     AND (cell.age_band IS NULL OR cell.age_band = old_age) AND (cell.bmi_band IS NULL OR list_contains(old_bmi, cell.bmi_band)),
                 false
             ) AS was_in,
             coalesce(
-                list_has_all(has, needs) AND (cell.sex IS NULL OR cell.sex = change.sex)
+                has & needs = needs AND (cell.sex IS NULL OR cell.sex = change.sex)
                     AND (cell.age_band IS NULL OR cell.age_band = change.age_band) AND (cell.bmi_band IS NULL OR list_contains(change.bmi_band, cell.bmi_band)),
                 false
             ) AS is_in
@@ -75,7 +89,8 @@ COUNT_CHANGED = """
         SELECT id, sum(n) AS n FROM membership WHERE was_in <> is_in OR (was_in AND is_other) GROUP BY id
     )
     SELECT measures, sex, age_band, bmi_band, coalesce(n, 0)::INTEGER AS n_changed, n_withdrawn
-    FROM cell LEFT JOIN changed USING (id)
+    FROM marts.published_cell AS published LEFT JOIN changed ON id = published.rowid
+    WHERE snapshot = $snapshot
 """
 REMEMBER = """
     UPDATE marts.published_value AS old SET until = $stamp
@@ -159,10 +174,13 @@ def compare_with_published(connection: duckdb.DuckDBPyConnection, previous: Path
     connection.execute(
         "DELETE FROM marts.published_value WHERE analysis_set NOT IN (SELECT analysis_set FROM ref.analysis_set)"
     )
+    connection.execute(NAMES)
+    (last,) = connection.execute("SELECT max(position) FROM name").fetchone()
     decisions = {}
     for (snapshot,) in connection.execute("SELECT DISTINCT snapshot FROM marts.published_cell").fetchall():
-        connection.execute(CHANGE, {"snapshot": snapshot})
-        for *cell, n_changed, n_withdrawn in connection.execute(COUNT_CHANGED, {"snapshot": snapshot}).fetchall():
+        connection.execute(CHANGE.format(last=last), {"snapshot": snapshot})
+        counts = connection.execute(COUNT_CHANGED.format(last=last), {"snapshot": snapshot}).fetchall()
+        for *cell, n_changed, n_withdrawn in counts:
             decisions[tuple(cell)] = decide_republication(n_changed, n_withdrawn, least)
     models = dict(connection.execute("SELECT model, terms FROM ref.regression_model").fetchall())
     return Republication(decisions, models, previous, least)
