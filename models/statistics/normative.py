@@ -24,12 +24,13 @@ from models.statistics.smooth import BMI, KNOT_MARGIN, Term, build_basis, build_
 LEAST_PERSONS = 50
 MU, SIGMA, NU = PARAMETERS = ("mu", "sigma", "nu")
 FIXED_NU = {"BCCG": None, "LNO": 0.0, "NO": 1.0, "BCT": None}
-SPLINES = {MU: 12, SIGMA: 12, NU: 12}
-INTERACTION_SPLINES = 6
+SPLINES, INTERACTION_SPLINES = 12, 6
 SMOOTHING_LIMITS = (1e-3, 1e9)
 FIRST_SMOOTHING = 1e3
 MAX_ROUNDS, MAX_STEPS, MAX_CLIMBS = 100, 20, 500
 SETTLED_DF = 1e-2
+# Log-likelihood that a further step would gain: small beside what the penalties still move, and in the end.
+ROUGH_GAIN, LEAST_GAIN = 1e-2, 1e-6
 LARGEST_TAIL_DF, SMALLEST_TAIL_DF = 200.0, 2.5
 UNIT_FACTORS = (10, 100, 1000, 10_000, 1_000_000)
 Designs = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -188,7 +189,7 @@ def fit_heavy_tails(model: CentileModel, age_years: ArrayLike, bmi_kg_m2: ArrayL
     fits: dict[float, np.ndarray] = {}
 
     def deviance(inverse_tau: float) -> float:
-        fits[inverse_tau], _ = _maximise(model.coefficients, designs, y, penalty, None, 1 / inverse_tau, 1e-2)
+        fits[inverse_tau], _ = _maximise(model.coefficients, designs, y, penalty, None, 1 / inverse_tau, ROUGH_GAIN)
         return -2 * _log_likelihood(fits[inverse_tau], designs, y, None, 1 / inverse_tau)[0]
 
     best = optimize.minimize_scalar(
@@ -315,8 +316,7 @@ def _find_unit_slip(y: np.ndarray) -> int | None:
 
 def _build_terms(covariates: dict[str, np.ndarray], fixed_nu: float | None) -> tuple[Term, ...]:
     def single(parameter: str, order: int) -> list[Term]:
-        size = SPLINES[parameter]
-        return [Term(parameter, (build_basis(name, x, size),), order) for name, x in covariates.items()]
+        return [Term(parameter, (build_basis(name, x, SPLINES),), order) for name, x in covariates.items()]
 
     terms = single(MU, 2)
     if len(covariates) > 1:
@@ -395,7 +395,7 @@ def _estimate(
     term_df = np.full(len(terms), np.inf)
     for rounds in range(1, MAX_ROUNDS + 1):
         penalty = _total_penalty(terms, smoothing)
-        coefficients, expected = _maximise(coefficients, designs, y, penalty, fixed_nu, tolerance=1e-2)
+        coefficients, expected = _maximise(coefficients, designs, y, penalty, fixed_nu, least_gain=ROUGH_GAIN)
         covariance = linalg.inv(expected + penalty)
         previous, term_df = term_df, _term_df(covariance, expected, terms)
         if np.abs(previous - term_df).max() < SETTLED_DF or rounds == MAX_ROUNDS:
@@ -462,7 +462,7 @@ def _maximise(
     penalty: np.ndarray,
     fixed_nu: float | None,
     tau: float = np.inf,
-    tolerance: float = 1e-6,
+    least_gain: float = LEAST_GAIN,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the maximum of the penalised likelihood and the information there: Fisher scoring with halved steps.
 
@@ -480,7 +480,7 @@ def _maximise(
         factor = linalg.cho_factor(expected + penalty)
         step = linalg.cho_solve(factor, gradient)
         gain = gradient @ step
-        if gain < tolerance:
+        if gain < least_gain:
             return coefficients, expected
         fraction = 1.0
         trial, trial_gradient = objective(coefficients + step)
