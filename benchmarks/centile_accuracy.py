@@ -1,8 +1,8 @@
 """Error and time of the normative model on cohorts with known centiles: seeds 1 to 10 of simulate_cohort.py.
 
 Scored as defined there: P3 to P97 at the grid points inside the support; mean and largest absolute relative error of
-each cohort, averaged over the ten. Time of one fit with the penalties chosen, one core, and the process's peak memory.
-The simulator lies beside the checkout, in shared/tools. Run on an idle machine: ``python -m benchmarks.centile_accuracy``.
+each cohort, averaged over the ten. Seconds of one core for one fit with the penalties chosen, and the process's peak
+memory. The simulator lies beside the checkout, in shared/tools: ``python -m benchmarks.centile_accuracy``.
 """
 
 import os
@@ -41,9 +41,9 @@ def main() -> None:
     for seed in range(1, 11):
         cohort, errors = simulator.simulate(seed), []
         for sex, people in cohort.groupby("sex"):
-            began = time.perf_counter()
+            began = time.process_time()
             model = fit(people["age"], people["bmi"], people["csa_psoas_cm2"])
-            seconds.append(time.perf_counter() - began)
+            seconds.append(time.process_time() - began)
             cells = support(people["age"], people["bmi"])
             scored = true[true["sex"] == sex].merge(cells, left_on=["age", "bmi"], right_on=["age_years", "bmi_kg_m2"])
             for percent in CENTILES:
