@@ -31,6 +31,8 @@ class Reading:
 
     Attributes
     ----------
+    reader
+        Code of who read; the file's name, not in its lines.
     reading_id
         Given by the browser: a line that arrives twice counts once.
     verdicts
@@ -41,6 +43,7 @@ class Reading:
         reading_id of the reading that is taken back; such a line has no verdicts.
     """
 
+    reader: str
     reading_id: str
     study: str
     participant_id: str
@@ -74,7 +77,7 @@ def clean_comment(text: str | None) -> str | None:
 
 
 def append(folder: Path, reader: str, readings: Iterable[Reading]) -> None:
-    """Append readings to a reader's file, on disk when this returns; those it holds already are left out.
+    """Append a reader's readings to the file of that reader, on disk when this returns; those it holds already are left out.
 
     Raises
     ------
@@ -90,7 +93,7 @@ def append(folder: Path, reader: str, readings: Iterable[Reading]) -> None:
         new = {r.reading_id: r for r in readings if f'"reading_id": "{r.reading_id}"'.encode() not in written}
         if not new:
             return
-        text = "".join(json.dumps(asdict(reading), ensure_ascii=False) + "\n" for reading in new.values())
+        text = "".join(to_line(reading) for reading in new.values())
         is_cut = written and not written.endswith(b"\n")  # a machine failed while it wrote
         descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         with os.fdopen(descriptor, "ab") as file:
@@ -99,18 +102,20 @@ def append(folder: Path, reader: str, readings: Iterable[Reading]) -> None:
             os.fsync(file.fileno())
 
 
+def to_line(reading: Reading) -> str:
+    """Return a reading as a line of its reader's file."""
+    fields = asdict(reading)
+    del fields["reader"]
+    return json.dumps(fields, ensure_ascii=False) + "\n"
+
+
 def read(path: Path) -> list[Reading]:
     """Return the readings of a file in their order, undoings included; lines that are none are passed over."""
-    return read_text(path.read_bytes()) if path.is_file() else []
-
-
-def read_text(text: bytes) -> list[Reading]:
-    """Return the readings in the bytes of a file."""
     readings = []
-    for line in text.splitlines():
+    for line in path.read_bytes().splitlines() if path.is_file() else []:
         try:
             fields = json.loads(line)
-            readings.append(Reading(**{**fields, "verdicts": tuple(fields["verdicts"])}))
+            readings.append(Reading(**{**fields, "verdicts": tuple(fields["verdicts"]), "reader": path.stem}))
         except (ValueError, TypeError, KeyError):
             continue
     return readings

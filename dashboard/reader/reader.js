@@ -333,6 +333,7 @@ function drawProfile(profile) {
     const most = largest(compartment);
     add("text", { x: 0, y: height + 16 + 18 * row, style: `fill:${colour};font-weight:600` }, most ? `${compartment}: 0 to ${most.toFixed(0)} cm²` : `${compartment}: none`);
   });
-  add("text", { x: width, y: height + 34, "text-anchor": "end" }, "left thick");
+  add("text", { x: width, y: height + 16, "text-anchor": "end" }, "left thick");
+  add("text", { x: width, y: height + 34, "text-anchor": "end" }, "right thin");
   return svg;
 }

@@ -227,7 +227,7 @@ def receive(message: dict, reader: str, cases: pd.DataFrame) -> None:
         if key not in session.turns:
             continue
         if "verdicts" in event or "undoes" in event:
-            readings.append(to_reading(event, session.turns[key], cases.loc[key]))
+            readings.append(to_reading(event, session.turns[key], cases.loc[key], reader))
     try:
         verdicts.append(snapshot.home() / "reviews", reader, readings)
         session.failure = None
@@ -253,7 +253,7 @@ def note(event: dict, session: Session) -> None:
     session.is_link_open = session.is_link_open and key != st.query_params.get("case")
 
 
-def to_reading(event: dict, turn: Turn, row: pd.Series) -> Reading:
+def to_reading(event: dict, turn: Turn, row: pd.Series, reader: str) -> Reading:
     """Return an event of the desk as a line of the log."""
     rows = []
     for given in event.get("verdicts", []):
@@ -263,6 +263,7 @@ def to_reading(event: dict, turn: Turn, row: pd.Series) -> Reading:
                 {"compartment": compartment, "side": side, "verdict": given["verdict"], "reason": given["reason"]}
             )
     return Reading(
+        reader=reader,
         reading_id=event["id"],
         **row[CASE].to_dict(),
         reading=turn.reading,
@@ -294,7 +295,7 @@ def describe(
     """Return a case as the desk shows it; of a blinded one nothing that says what checks or readers found."""
     row = cases.loc[turn.key]
     params = {name: row[name] for name in CASE[:4]}
-    image, missing = read_figure(row, turn.is_blinded) if has_image else (None, None)
+    image, missing = read_figure(row) if has_image else (None, None)
     earlier = [] if turn.is_blinded else by_case.get(tuple(row[CASE]), [])
     lines = (
         [] if turn.is_blinded else [describe_line(line) for line in snapshot.query(LINES, params, True).itertuples()]
@@ -350,8 +351,8 @@ def describe_pace(own: list[Reading]) -> str:
     return f"{median(seconds):.1f} s a case, {3600 / median(seconds):,.0f} an hour"
 
 
-def read_figure(row: pd.Series, is_blinded: bool) -> tuple[str | None, str | None]:
-    """Return the overlay figure as base64, or why there is none; blinded, without the words below the pictures."""
+def read_figure(row: pd.Series) -> tuple[str | None, str | None]:
+    """Return the pictures of the overlay figure as base64, or why there are none; the words below them are the page's."""
     folder = snapshot.home() / "derivatives" / row["study"] / row["participant_id"] / row["visit"]
     path = folder / f"{row['model_version']}_overlay.webp"
     sidecar = path.with_suffix(".json")
@@ -363,19 +364,16 @@ def read_figure(row: pd.Series, is_blinded: bool) -> tuple[str | None, str | Non
             None,
             "The figure shows a newer mask than the published snapshot. Put it off (S) until the next publication.",
         )
-    return encode_figure(path, facts["pictures_height_px"] if is_blinded else None), None
+    return encode_pictures(path, facts["pictures_height_px"]), None
 
 
 @lru_cache(maxsize=32)
-def encode_figure(path: Path, height_px: int | None) -> str:
-    """Return a WebP as base64, cut at a height."""
-    data = path.read_bytes()
-    if height_px is not None:
-        with Image.open(io.BytesIO(data)) as figure:
-            buffer = io.BytesIO()
-            figure.crop((0, 0, figure.width, height_px)).save(buffer, "WEBP", quality=80, method=0)
-            data = buffer.getvalue()
-    return base64.b64encode(data).decode()
+def encode_pictures(path: Path, height_px: int) -> str:
+    """Return the upper part of a figure as base64 of a WebP."""
+    buffer = io.BytesIO()
+    with Image.open(path) as figure:
+        figure.crop((0, 0, figure.width, height_px)).save(buffer, "WEBP", quality=80, method=0)
+    return base64.b64encode(buffer.getvalue()).decode()
 
 
 main()
