@@ -13,13 +13,16 @@ from dagster_project.asset_specs import describe_table
 from dagster_project.case_work import ImageCase, inspect, measure
 from dagster_project.correction import CORRECTION_KEY, SUFFIX, CorrectedCase, list_corrected, take_in_correction
 from dagster_project.defs import measurement, quality
+from dagster_project.defs.statistics import refill
 from dagster_project.identity import Identity
 from dagster_project.review_intake import CASE, ReviewLog, read_reviews
 from dagster_project.settings import Settings, load_settings
 from dagster_project.warehouse import Warehouse, count_rows, insert, transaction
 from dagster_project.withdrawal import Withdrawn, forget_verdicts
+from models.statistics.rater_agreement import agree_on_categories
 
 TABLES = ("review", "review_file", "review_issue", "correction")
+VERDICTS = ["accept", "unsure", "reject"]  # a case is what its worst muscle is
 OF_MASKS = ("segmentation", "csa_profile", "muscle", "quality")
 
 
@@ -50,6 +53,26 @@ def human_review(context: dg.AssetExecutionContext, warehouse: Warehouse):
         for table in TABLES:
             n_rows = count_rows(connection, f"imaging.{table}")
             yield dg.MaterializeResult(asset_key=["imaging", table], metadata={"dagster/row_count": n_rows})
+
+
+@dg.asset(**describe_table("stats.review_agreement"), group_name="stats", deps=[["imaging", "review"]])
+def review_agreement(warehouse: Warehouse) -> dg.MaterializeResult:
+    return refill(warehouse, "stats.review_agreement", compare_readers)
+
+
+def compare_readers(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
+    """Agreement of first and second readings, for each muscle and for cases as a whole."""
+    pairs = connection.execute(
+        "SELECT *, side || ' ' || compartment AS muscle FROM imaging.review_pair ORDER BY ALL"
+    ).df()
+    if pairs.empty:
+        return pd.DataFrame()
+    case = pairs.astype(
+        {name: pd.CategoricalDtype(VERDICTS, ordered=True) for name in ("first_verdict", "second_verdict")}
+    )
+    case = case.groupby([*CASE], observed=True)[["first_verdict", "second_verdict"]].max().reset_index()
+    both = pd.concat([pairs, case.astype({"first_verdict": str, "second_verdict": str}).assign(muscle="case")])
+    return agree_on_categories(both, ["study", "model_version", "muscle"], VERDICTS)
 
 
 def read_log(connection: duckdb.DuckDBPyConnection, settings: Settings) -> ReviewLog:
