@@ -12,7 +12,7 @@ export default function (component) {
   const root = host.querySelector(".reader");
   const desk = (root.desk ??= new Desk(root));
   desk.receive(component.data, (message) => component.setTriggerValue("message", message));
-  return () => desk.close();
+  return () => setTimeout(() => root.isConnected || desk.close()); // called before every update too
 }
 
 class Desk {
@@ -24,13 +24,13 @@ class Desk {
     this.history = [];
     this.outbox = [];
     this.onKey = (event) => this.handleKey(event);
-    this.onLeave = (event) => this.outbox.length && event.preventDefault();
+    this.onLeave = (event) => this.outbox.length && event.preventDefault(); // the browser asks
     this.onVisible = () => this.pauseClock();
     document.addEventListener("keydown", this.onKey);
     document.addEventListener("visibilitychange", this.onVisible);
     window.addEventListener("beforeunload", this.onLeave);
     this.at(".figure").onclick = () => this.root.classList.toggle("large");
-    this.at("textarea").onkeydown = (event) => event.key === "Escape" && event.target.blur();
+    this.at("textarea").addEventListener("keydown", (event) => event.key === "Escape" && event.target.blur());
   }
 
   close() {
@@ -167,7 +167,7 @@ class Desk {
   handleKey(event) {
     if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || event.isComposing) return;
     const target = event.composedPath()[0];
-    if (isTyping(target) || !this.root.isConnected) return;
+    if (isTyping(target)) return;
     const isControl = target instanceof Element && target.closest("button, a, [role=tab], [role=option], summary");
     if (isControl && ["Enter", " "].includes(event.key)) return;
     const action = this.choosing ? this.reasonKey(event.key) : this.key(event.key.toLowerCase());

@@ -177,8 +177,9 @@ def show_desk(cases: pd.DataFrame, is_shown: pd.Series, reader: str, mode: str, 
     reading_desk()(key=key, data=data, on_message_change=lambda: receive(st.session_state[key].message, reader, cases))
 
 
+@st.cache_resource(show_spinner=False)
 def reading_desk():
-    """Return the component of reader/."""
+    """Return the component of reader/; registered once, or the browser would build it anew with every rerun."""
     html, css, js = ((READER / f"reader.{kind}").read_text(encoding="utf-8") for kind in ("html", "css", "js"))
     return st.components.v2.component("myonorm_reading_desk", html=html, css=css, js=js)
 

@@ -95,7 +95,11 @@ def test_agreement_counts_each_muscle_and_the_case_once(cases):
     table = compare_readers(cases).set_index("muscle")
     assert table["n"].eq(1).all() and len(table) == 5
     assert table["observed_pct"].to_dict() == {
-        **{"case": 100, "left psoas": 100, "right psoas": 0, "left gluteus": 0, "right gluteus": 0}
+        "case": 100,
+        "left psoas": 100,
+        "right psoas": 0,
+        "left gluteus": 0,
+        "right gluteus": 0,
     }
 
 
@@ -109,7 +113,9 @@ def test_rates_weighted_by_sampling_probability_are_unbiased(cases):
         "INSERT INTO imaging.quality BY NAME SELECT study, participant_id, visit, model_version, 'c' AS check_name, 'pass' AS verdict,"
         " mask_sha256, 'r' AS release FROM imaging.segmentation"
     )
-    rows = [(str(i), "reject" if is_bad[i] else "accept", 1.0 if is_suspicious[i] else 0.1) for i in np.flatnonzero(is_read)]
+    rows = [
+        (str(i), "reject" if is_bad[i] else "accept", 1.0 if is_suspicious[i] else 0.1) for i in np.flatnonzero(is_read)
+    ]
     cases.executemany(
         "INSERT INTO imaging.review BY NAME SELECT 'S' AS study, $1 AS participant_id, '30' AS visit, 'v1' AS model_version, 'r1' AS reader,"
         " $2 AS verdict, $3 AS sampling_probability, 'm' || $1 AS mask_sha256, 'i' || $1 AS reading_id, TIMESTAMP '2026-01-01' AS reviewed_at",
