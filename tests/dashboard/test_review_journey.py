@@ -10,6 +10,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -48,7 +49,14 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def address(home: Path) -> Iterator[str]:
-    """The dashboard in research mode."""
+    """Where the dashboard answers."""
+    with serve(home) as url:
+        yield url
+
+
+@contextmanager
+def serve(home: Path) -> Iterator[str]:
+    """The dashboard in research mode, on a port of its own; ended afterwards."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
