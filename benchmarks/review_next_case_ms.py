@@ -23,7 +23,7 @@ def main() -> None:
         write_home(Path(name))
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
         with serve(Path(name)) as address:
-            page = open_page(browser, address, "reader=r1&cases=every")
+            page = open_page(browser, address, "reader=r1&cases=Every+case")
             page.evaluate(STOPWATCH)
             for _ in range(N_KEYS):
                 page.keyboard.press("Enter")

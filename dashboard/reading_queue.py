@@ -18,11 +18,8 @@ RANDOM_SHARE = 0.1  # of the cases without a warning that are read
 SECOND_SHARE = 0.1  # of the cases read that another reader reads again
 MUSCLES = ("left psoas", "right psoas", "left gluteus", "right gluteus")  # in the order of the figure
 CASE = ["study", "participant_id", "visit", "model_version", "mask_sha256"]
-MODES = {
-    "sample": "Suspicious, and a random share of the rest",
-    "every": "Every case",
-    "consensus": "Waiting for a consensus",
-}
+SAMPLE, EVERY, CONSENSUS = "Suspicious, and a random share of the rest", "Every case", "Waiting for a consensus"
+MODES = (SAMPLE, EVERY, CONSENSUS)
 
 
 @dataclass(frozen=True)
@@ -69,13 +66,13 @@ def build(cases: pd.DataFrame, by_case: dict[tuple[str, ...], list[Reading]], re
     placed = []
     for rank, (row, suspicious) in enumerate(zip(ranked.itertuples(), is_suspicious, strict=True)):
         earlier = by_case.get(tuple(getattr(row, name) for name in CASE), [])
-        if mode == "consensus":
+        if mode == CONSENSUS:
             if awaits_consensus(row.n_fail, earlier):
                 placed.append((rank, Turn(row.Index, "consensus", False, None)))
             continue
         turn = next_turn(row, suspicious, earlier, reader, mode)
         if turn:
-            hidden_place = row.place_draw * (len(ranked) if mode == "every" else n_suspicious)
+            hidden_place = row.place_draw * (len(ranked) if mode == EVERY else n_suspicious)
             placed.append((hidden_place if turn.is_blinded or not suspicious else rank, turn))
     return [turn for _, turn in sorted(placed, key=lambda entry: entry[0])]
 
@@ -88,7 +85,7 @@ def next_turn(row, is_suspicious: bool, earlier: list[Reading], reader: str, mod
     if earlier:
         is_due = row.second_draw < SECOND_SHARE and all(reading.reading == "first" for reading in earlier)
         return Turn(row.Index, "second", True, probability) if is_due else None
-    if mode == "every":
+    if mode == EVERY:
         return Turn(row.Index, "first", False, probability)
     return Turn(row.Index, "first", not is_suspicious, probability) if probability else None
 

@@ -220,7 +220,9 @@ class Desk {
       return;
     }
     this.drawFigure(item);
-    this.at(".case").replaceChildren(element("b", item.title), item.subtitle);
+    const link = element("a", "link to this case");
+    link.href = `${location.pathname}?case=${item.key}`;
+    this.at(".case").replaceChildren(element("b", item.title), `${item.subtitle} · `, link);
     this.drawMuscles();
     this.drawActions();
     this.drawChecks(item);

@@ -110,8 +110,7 @@ def choose(cases: pd.DataFrame) -> tuple[str, str, dict[str, str | None]]:
     """Show who reads and which cases; return reader, mode and filters."""
     columns = st.columns([1, 2, 1.3, 2, 1.3], vertical_alignment="bottom")
     reader = columns[0].text_input("Reader code", key="reader", bind="query-params", max_chars=16)
-    modes = reading_queue.MODES
-    mode = columns[1].selectbox("Cases", list(modes), format_func=modes.get, key="cases", bind="query-params")
+    mode = columns[1].selectbox("Cases", reading_queue.MODES, key="cases", bind="query-params")
     names = dict(snapshot.query("SELECT check_name, label FROM ref.threshold").itertuples(index=False))
     options = {
         "release": sorted(cases["release"].unique()),
@@ -302,11 +301,11 @@ def describe(
         [] if turn.is_blinded else [describe_line(line) for line in snapshot.query(LINES, params, True).itertuples()]
     )
     profile = snapshot.query(PROFILE, params, True)
-    kinds = {"first": "", "second": " · second reading", "consensus": " · consensus"}
+    kind = " · consensus" if turn.reading == "consensus" else ""  # first and second look alike
     return {
         "key": turn.key,
         "title": f"{row['participant_id']}, visit {row['visit']}",
-        "subtitle": f"{row['release']}{kinds[turn.reading]} · make correct CASE={'/'.join(row[CASE[:3]])}",
+        "subtitle": f"{row['release']}{kind} · make correct CASE={'/'.join(row[CASE[:3]])}",
         "reading": turn.reading,
         "is_blinded": turn.is_blinded,
         "image": image,

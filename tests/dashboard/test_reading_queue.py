@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dashboard.reading_queue import RANDOM_SHARE, SECOND_SHARE, build, group, turn_for_link
+from dashboard.reading_queue import CONSENSUS, EVERY, RANDOM_SHARE, SAMPLE, SECOND_SHARE, build, group, turn_for_link
 from dashboard.verdicts import Reading
 
 N, N_SUSPICIOUS = 2000, 200
@@ -47,7 +47,7 @@ def a_reading(
 
 
 def test_suspicious_cases_come_worst_first_with_a_share_of_passes_among_them(cases):
-    turns = build(cases, {}, "r1", "sample")
+    turns = build(cases, {}, "r1", SAMPLE)
     seen = [turn for turn in turns if not turn.is_blinded]
     hidden = [turn for turn in turns if turn.is_blinded]
     assert [turn.key for turn in seen] == [f"k{number}" for number in range(N_SUSPICIOUS)]
@@ -60,10 +60,8 @@ def test_suspicious_cases_come_worst_first_with_a_share_of_passes_among_them(cas
 
 def test_what_anyone_read_is_gone_but_for_a_random_second_reading_by_another(cases):
     readings = group([a_reading(number) for number in range(N_SUSPICIOUS)])
-    assert all(
-        turn.key not in {f"k{i}" for i in range(N_SUSPICIOUS)} for turn in build(cases, readings, "r1", "sample")
-    )
-    second = [turn for turn in build(cases, readings, "r2", "sample") if turn.reading == "second"]
+    assert all(turn.key not in {f"k{i}" for i in range(N_SUSPICIOUS)} for turn in build(cases, readings, "r1", SAMPLE))
+    second = [turn for turn in build(cases, readings, "r2", SAMPLE) if turn.reading == "second"]
     assert {turn.key for turn in second} == set(
         cases.index[:N_SUSPICIOUS][cases["second_draw"].iloc[:N_SUSPICIOUS] < SECOND_SHARE]
     )
@@ -72,11 +70,11 @@ def test_what_anyone_read_is_gone_but_for_a_random_second_reading_by_another(cas
         [a_reading(number) for number in range(N_SUSPICIOUS)]
         + [a_reading(int(t.key[1:]), "r2", kind="second") for t in second]
     )
-    assert not [turn for turn in build(cases, once, "r3", "sample") if turn.reading == "second"]
+    assert not [turn for turn in build(cases, once, "r3", SAMPLE) if turn.reading == "second"]
 
 
 def test_every_case_keeps_the_probability_of_its_draw(cases):
-    turns = {turn.key: turn for turn in build(cases, {}, "r1", "every")}
+    turns = {turn.key: turn for turn in build(cases, {}, "r1", EVERY)}
     assert len(turns) == N
     for key, row in cases.iterrows():
         drawn = RANDOM_SHARE if row["share_draw"] < RANDOM_SHARE else None
@@ -97,7 +95,7 @@ def test_every_case_keeps_the_probability_of_its_draw(cases):
     ],
 )
 def test_consensus_is_asked_for_where_readers_differ_doubt_or_overrule_a_check(cases, readings, waits):
-    turns = build(cases, group(readings), "r9", "consensus")
+    turns = build(cases, group(readings), "r9", CONSENSUS)
     assert [(turn.key, turn.reading, turn.is_blinded) for turn in turns] == (
         [(f"k{readings[0].participant_id}", "consensus", False)] if waits else []
     )
@@ -116,5 +114,5 @@ def test_thirty_thousand_cases_are_queued_in_time(cases):
 
     many = pd.concat([cases.assign(mask_sha256=cases["mask_sha256"] + str(copy)) for copy in range(15)])
     began = time.perf_counter()
-    build(many, {}, "r1", "sample")
+    build(many, {}, "r1", SAMPLE)
     assert time.perf_counter() - began < 1.5

@@ -1,11 +1,14 @@
 """States of the review page, as the server makes them; what happens in the browser is in test_review_journey.py."""
 
+import hashlib
 import json
 from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from dashboard.reading_queue import CONSENSUS, SAMPLE
+from dashboard.verdicts import Reading, append
 from tests.dashboard.review_home import N_SUSPICIOUS, write_home
 
 PAGE = "views/review.py"
@@ -63,6 +66,38 @@ def test_filters_narrow_the_queue(research, app):
     assert desk(open_review(app, reader="r1", centre="north"))["n_open"] == N_SUSPICIOUS // 2
     app.selectbox(key="check").set_value("islands_pct")
     assert desk(app.run())["n_open"] == N_SUSPICIOUS // 2
+
+
+def test_a_consensus_shows_what_readers_said(research, app):
+    """r1 accepted what a check rejects, with a comment; r2 sees it, and nothing of it where r2 reads a second time."""
+    mask = hashlib.sha256(b"0").hexdigest()
+    accepted = ({"compartment": None, "side": None, "verdict": "accept", "reason": None},)
+    facts = (
+        "r1",
+        "0" * 32,
+        "synthetic",
+        "700000",
+        "30",
+        "v1",
+        mask,
+        "first",
+        False,
+        1.0,
+        accepted,
+        "situs inversus",
+        2.0,
+    )
+    append(research / "reviews", "r1", [Reading(*facts, reviewed_at="2026-01-01T00:00:00Z")])
+    data = desk(open_review(app, reader="r2", cases=CONSENSUS))
+    (case,) = data["cases"]
+    assert case["title"].startswith("700000") and "consensus" in case["subtitle"]
+    assert case["earlier"] == ["r1, first reading: all accepted. “situs inversus”"] and case["lines"]
+    key = case["key"]
+    app.selectbox(key="cases").set_value(SAMPLE)
+    app.query_params["case"] = key
+    blinded = desk(app.run())["cases"][0]
+    (research / "reviews" / "r1.jsonl").unlink()
+    assert blinded["key"] == key and blinded["reading"] == "second" and not blinded["earlier"] + blinded["lines"]
 
 
 def test_a_figure_of_another_mask_is_not_shown(research, app):
