@@ -5,6 +5,7 @@
 // `outbox` until the server has acknowledged that they are on disk; each has an id of its own, so that sending one twice is harmless.
 
 const RETRY_MS = 4000;
+const LEAST_LOOK_MS = 250; // nobody judges a case sooner: the second half of a double click or a key pressed twice
 const VERDICT = { accept: "accepted", reject: "rejected", unsure: "unsure" };
 
 export default function (component) {
@@ -129,13 +130,18 @@ class Desk {
   }
 
   submit(verdicts = this.data.muscles.map((muscle) => ({ muscle, ...this.marks[muscle] }))) {
-    if (!this.current) return;
+    if (!this.current || performance.now() - this.shownAt < LEAST_LOOK_MS) return this.forgetMarks();
     const seconds = (performance.now() - this.shownAt - this.hiddenFor) / 1000;
     const id = newId();
     this.outbox.push({ id, key: this.current, verdicts, comment: this.at("textarea").value, seconds: Math.round(seconds * 100) / 100 });
     this.history.push({ key: this.current, id });
     this.judged.add(this.current);
     this.advance();
+  }
+
+  forgetMarks() {
+    this.marks = {};
+    this.draw();
   }
 
   advance() {
