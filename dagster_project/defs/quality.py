@@ -28,7 +28,7 @@ from models.statistics.exclusion import regress_exclusion
 DEADLINE_S = 600
 THRESHOLDS = SQL / "ref" / "threshold.csv"
 KEYS = ("study", "participant_id", "visit", "model_version")
-N_WORST, TILE_PX = 6, 460
+N_WORST, TILE_PX = 6, 640
 
 
 @dg.asset(**describe_table("ref.threshold"), group_name="ref")
@@ -163,15 +163,16 @@ def list_worst(connection: duckdb.DuckDBPyConnection, home: Path, release: str) 
 
 
 def draw_montage(paths: list[Path]) -> str:
-    """The figures side by side, three in a row, as a picture in Markdown."""
+    """The figures one below the other, as wide as Dagster's dialog, as a picture in Markdown."""
     tiles = []
     for path in paths:
         with Image.open(path) as figure:
             tiles.append(figure.convert("RGB").resize((TILE_PX, round(figure.height * TILE_PX / figure.width))))
-    height, columns = max(tile.height for tile in tiles), min(3, len(tiles))
-    montage = Image.new("RGB", (TILE_PX * columns, height * -(-len(tiles) // columns)))
-    for number, tile in enumerate(tiles):
-        montage.paste(tile, (TILE_PX * (number % columns), height * (number // columns)))
+    montage = Image.new("RGB", (TILE_PX, sum(tile.height for tile in tiles)))
+    top = 0
+    for tile in tiles:
+        montage.paste(tile, (0, top))
+        top += tile.height
     buffer = BytesIO()
     montage.save(buffer, "WEBP", quality=60, method=2)
     return f"![worst cases](data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()})"
