@@ -16,7 +16,7 @@ import pandas as pd
 import streamlit as st
 from PIL import Image
 
-from dashboard import reading_queue, snapshot, verdicts
+from dashboard import reading_queue, snapshot, tables, verdicts, wording
 from dashboard.reading_queue import CASE, MUSCLES, Turn
 from dashboard.verdicts import Reading
 
@@ -63,6 +63,19 @@ FROM imaging.csa_profile
 WHERE study = $study AND participant_id = $participant_id AND visit = $visit AND model_version = $model_version
 GROUP BY compartment, side
 ORDER BY ALL
+"""
+AGREEMENT = """
+SELECT muscle, n, observed_pct, ac1, ac1_low, ac1_high, pabak
+FROM stats.review_agreement
+JOIN meta.model USING (model_version)
+WHERE is_current
+ORDER BY muscle <> 'case', split_part(muscle, ' ', 2) DESC, muscle
+"""
+RATE = """
+SELECT n_cases, n, n_rejected, rejected_pct, ci_low, ci_high
+FROM marts.review_rate
+JOIN meta.model USING (model_version)
+WHERE is_current AND grouping = 'all' AND n > 0
 """
 REASONS = "SELECT reason, label FROM ref.review_reason ORDER BY position"
 
@@ -143,6 +156,31 @@ def show_start(cases: pd.DataFrame) -> None:
         f"**{n_suspicious:,}** of {len(cases):,} cases have a failed or warned check.  \n"
         "Enter your reader code to begin: 1 to 16 letters and digits, a code and not a name."
     )
+    show_results()
+
+
+def show_results() -> None:
+    """Show what the verdicts in the published snapshot say: how much would be rejected, how far readers agree."""
+    for row in snapshot.query(RATE, research=True).itertuples():
+        st.markdown(
+            f"Of **{row.n:,}** drawn cases read so far **{row.n_rejected:,}** were rejected at least in part, which makes"
+            f" **{wording.with_interval(row.rejected_pct, row.ci_low, row.ci_high, 1)} %** of all {row.n_cases:,} cases."
+        )
+    agreement = snapshot.query(AGREEMENT, research=True)
+    if len(agreement):
+        texts = pd.DataFrame(
+            {
+                "Read twice": agreement["n"].map("{:,.0f}".format),
+                "Agreement, %": agreement["observed_pct"].map(lambda value: wording.number(value, 1)),
+                "Gwet’s AC1 (95 % CI)": [
+                    wording.with_interval(row.ac1, row.ac1_low, row.ac1_high, 2) for row in agreement.itertuples()
+                ],
+                "PABAK": agreement["pabak"].map(lambda value: wording.number(value, 2)),
+            }
+        )
+        st.html(
+            tables.to_html(texts.set_index(pd.Index(agreement["muscle"].str.capitalize(), name="Readers agree on")))
+        )
 
 
 @st.fragment

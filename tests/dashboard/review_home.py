@@ -16,7 +16,7 @@ N_SUSPICIOUS, N_PASSED = 12, 30
 PICTURES_HEIGHT = 1500
 TABLES = (
     *("ref.threshold", "ref.review_reason", "raw.participant", "raw.release", "raw.current_participant"),
-    *("imaging.quality", "imaging.csa_profile", "meta.model"),
+    *("imaging.quality", "imaging.csa_profile", "meta.model", "stats.review_agreement", "marts.review_rate"),
 )
 ROWS = """
 INSERT INTO ref.threshold BY NAME FROM read_csv('{thresholds}');
@@ -37,6 +37,10 @@ SELECT 'synthetic' AS study, (700000 + i)::VARCHAR AS participant_id, '30' AS vi
 FROM range({n}) AS r (i), range(40) AS s (k), unnest(['psoas', 'gluteus']) AS c (compartment), unnest(['left', 'right']) AS d (side);
 INSERT INTO meta.model BY NAME
 SELECT 'v1' AS model_version, 'c' AS configuration, 1 AS n_folds, 'h' AS manifest_sha256, 'card' AS card, true AS is_current;
+INSERT INTO stats.review_agreement BY NAME
+SELECT 'synthetic' AS study, 'v1' AS model_version, unnest(['left psoas', 'case']) AS muscle, 40 AS n, 95 AS observed_pct, 0.94 AS ac1,
+    0.86 AS ac1_low, 1 AS ac1_high, 0.9 AS pabak, 0.4 AS kappa;
+INSERT INTO marts.review_rate VALUES ('synthetic', 'v1', 'all', NULL, 1000, 190, 21, 4.2, 2.5, 6.9);
 """
 
 
@@ -47,7 +51,7 @@ def write_home(home: Path, n_passed: int = N_PASSED) -> None:
     n = N_SUSPICIOUS + n_passed
     with duckdb.connect(str(home / "snapshots" / STAMP / "research.duckdb")) as connection:
         connection.execute("SET VARIABLE code_version = 'test'")
-        for schema in ("ref", "raw", "imaging", "meta"):
+        for schema in ("ref", "raw", "imaging", "marts", "stats", "meta"):
             connection.execute(f"CREATE SCHEMA {schema}")
         for table in TABLES:
             schema, name = table.split(".")

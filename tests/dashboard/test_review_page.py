@@ -51,6 +51,12 @@ def test_without_research_mode_there_is_no_review(home: Path, app: AppTest):
 def test_without_a_reader_the_page_says_what_there_is_to_do(research, app):
     open_review(app)
     assert f"**{N_SUSPICIOUS}** of {N_SUSPICIOUS} cases" in app.markdown[0].value and not app.get("bidi_component")
+    assert (
+        "Of **190** drawn cases read so far **21**" in app.markdown[1].value
+        and "4.2 (2.5–6.9) %" in app.markdown[1].value
+    )
+    row = '<th scope="row">Case</th><td>40</td><td>95.0</td><td>0.94 (0.86–1.00)</td><td>0.90</td>'
+    assert any(row in element.proto.body for element in app.get("html"))
 
 
 def test_cases_come_with_picture_checks_and_profile(research, app):
