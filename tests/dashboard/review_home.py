@@ -9,17 +9,23 @@ import duckdb
 import numpy as np
 from PIL import Image
 
-from tests.dashboard.conftest import REPOSITORY, declare, publish
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 STAMP = "20260103T000000Z"
 N_SUSPICIOUS, N_PASSED = 12, 30
 PICTURES_HEIGHT = 1500
-TABLES = (
-    *("ref.threshold", "ref.review_reason", "raw.participant", "raw.release", "raw.current_participant"),
-    *("imaging.quality", "imaging.csa_profile", "meta.model", "stats.review_agreement", "marts.review_rate"),
+PUBLIC = ("ref.threshold", "ref.review_reason", "ref.analysis_set", "ref.measure", "meta.model", "meta.data_dictionary")
+PERSONAL = (
+    *("raw.participant", "raw.release", "raw.current_participant", "imaging.quality", "imaging.csa_profile"),
+    *("stats.review_agreement", "marts.review_rate"),
 )
-ROWS = """
+PUBLIC_ROWS = """
 INSERT INTO ref.threshold BY NAME FROM read_csv('{thresholds}');
+INSERT INTO ref.analysis_set VALUES ('synthetic / measured / v1', 'synthetic', 'measured', 'v1', true);
+INSERT INTO meta.model BY NAME
+SELECT 'v1' AS model_version, 'c' AS configuration, 1 AS n_folds, 'h' AS manifest_sha256, 'card' AS card, true AS is_current;
+"""
+PERSONAL_ROWS = """
 INSERT INTO raw.release VALUES ('demo-1', 'synthetic', 1, 'f', true, NULL, '2026-01-01');
 INSERT INTO raw.participant BY NAME
 SELECT 'synthetic' AS study, (700000 + i)::VARCHAR AS participant_id, '30' AS visit, 'demo-1' AS release, 'F' AS sex,
@@ -35,8 +41,6 @@ INSERT INTO imaging.csa_profile BY NAME
 SELECT 'synthetic' AS study, (700000 + i)::VARCHAR AS participant_id, '30' AS visit, 'v1' AS model_version, compartment, side,
     k AS slice_index, -6 * k AS z_mm, 2.5 * k AS position_pct, 12 * sin(k / 13) AS csa_cm2, 'demo-1' AS release
 FROM range({n}) AS r (i), range(40) AS s (k), unnest(['psoas', 'gluteus']) AS c (compartment), unnest(['left', 'right']) AS d (side);
-INSERT INTO meta.model BY NAME
-SELECT 'v1' AS model_version, 'c' AS configuration, 1 AS n_folds, 'h' AS manifest_sha256, 'card' AS card, true AS is_current;
 INSERT INTO stats.review_agreement BY NAME
 SELECT 'synthetic' AS study, 'v1' AS model_version, unnest(['left psoas', 'case']) AS muscle, 40 AS n, 95 AS observed_pct, 0.94 AS ac1,
     0.86 AS ac1_low, 1 AS ac1_high, 0.9 AS pabak, 0.4 AS kappa;
@@ -46,21 +50,33 @@ INSERT INTO marts.review_rate VALUES ('synthetic', 'v1', 'all', NULL, 1000, 190,
 
 def write_home(home: Path, n_passed: int = N_PASSED) -> None:
     """Write a published snapshot with `N_SUSPICIOUS` suspicious cases, 700000 the most, and their figures."""
-    thresholds = REPOSITORY / "sql" / "ref" / "threshold.csv"
-    publish(home, STAMP, f"INSERT INTO ref.threshold BY NAME FROM read_csv('{thresholds}')")
     n = N_SUSPICIOUS + n_passed
-    with duckdb.connect(str(home / "snapshots" / STAMP / "research.duckdb")) as connection:
-        connection.execute("SET VARIABLE code_version = 'test'")
-        for schema in ("ref", "raw", "imaging", "marts", "stats", "meta"):
-            connection.execute(f"CREATE SCHEMA {schema}")
-        for table in TABLES:
-            schema, name = table.split(".")
-            declare(connection, table, (REPOSITORY / "sql" / schema / f"{name}.sql").read_text())
-        connection.execute(ROWS.format(thresholds=thresholds, n=n, n_suspicious=N_SUSPICIOUS))
+    folder = home / "snapshots" / STAMP
+    folder.mkdir(parents=True)
+    public = PUBLIC_ROWS.format(thresholds=REPOSITORY / "sql" / "ref" / "threshold.csv")
+    write_file(folder / "normative.duckdb", PUBLIC, public)
+    personal = PERSONAL_ROWS.format(n=n, n_suspicious=N_SUSPICIOUS)
+    write_file(folder / "research.duckdb", PUBLIC + PERSONAL, public + personal)
+    (home / "snapshots" / "current").symlink_to(STAMP)
     rng = np.random.default_rng(1)
     coarse = Image.fromarray(rng.integers(0, 255, (200, 175), dtype=np.uint8)).resize((1400, 1600)).convert("RGB")
     for i in range(n):
         write_figure(home, str(700_000 + i), hashlib.sha256(str(i).encode()).hexdigest(), coarse.rotate(i))
+
+
+def write_file(path: Path, tables: tuple[str, ...], rows: str) -> None:
+    """Write a database with some tables of sql/, filled by their own SELECT where it reads nothing else, and by `rows`."""
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("SET VARIABLE code_version = 'test'")
+        for table in tables:
+            schema, name = table.split(".")
+            connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+            for statement in connection.extract_statements((REPOSITORY / "sql" / schema / f"{name}.sql").read_text()):
+                if statement.type != duckdb.StatementType.SELECT:
+                    connection.execute(statement)
+                elif table == "ref.review_reason":
+                    connection.execute(f"INSERT INTO {table} BY NAME {statement.query}")
+        connection.execute(rows)
 
 
 def write_figure(home: Path, participant_id: str, mask_sha256: str, picture: Image.Image) -> None:

@@ -15,8 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.dashboard.conftest import REPOSITORY
-from tests.dashboard.review_home import read_lines, write_home
+from tests.dashboard.review_home import REPOSITORY, read_lines, write_home
 
 CHROMIUM = shutil.which("chromium")
 LIMIT_MS = 300
