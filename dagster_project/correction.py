@@ -1,11 +1,10 @@
 """Manual correction: a case as a work package for 3D Slicer, and the corrected mask on its way back.
 
-What belongs here: the package, finding corrected masks, checking and storing one. Measuring and judging them is what is done with
+What belongs here: the package, checking and storing a corrected mask. Measuring and judging them is what is done with
 any mask (`case_work`). `make correct CASE=<study>/<participant>/<visit>` writes a package; the next update takes back what lies in it as
 corrected.nii.gz, under a model version of its own.
 """
 
-import hashlib
 import json
 import os
 import shutil
@@ -17,6 +16,7 @@ import duckdb
 import numpy as np
 
 from dagster_project.case_work import derivative_folder
+from dagster_project.review_files import CORRECTED, RECORD, CorrectedCase
 from dagster_project.settings import Settings, load_settings
 from models.imaging.nifti import CorruptVolume, read_image_sha256, read_volume, write_volume
 from models.imaging.nifti_set import read_nifti
@@ -24,9 +24,6 @@ from models.segmentation.annotation import check_annotation
 from models.segmentation.inference import open_model
 from models.segmentation.work_package import write_colour_table, write_correction_guide
 
-CORRECTED, RECORD = "corrected.nii.gz", "correction.json"
-SUFFIX = "+corrected"
-CORRECTION_KEY = ("study", "participant_id", "visit", "model_version", "original_mask_sha256", "file_sha256")
 # Beside those of annotated masks (models.segmentation.annotation).
 CORRECTION_ISSUES = {
     "original_changed": "The images or the mask were replaced since the export: run make correct again and correct anew.",
@@ -44,32 +41,6 @@ class CorrectionRefused(ValueError):
     def __init__(self, code: str):
         super().__init__(code)
         self.code, self.message = code, CORRECTION_ISSUES[code]
-
-
-@dataclass(frozen=True)
-class CorrectedCase:
-    """A package that holds a corrected mask."""
-
-    home: Path
-    folder: Path
-    study: str
-    participant_id: str
-    visit: str
-    model_version: str
-    image_sha256: str
-    original_mask_sha256: str
-    file_sha256: str
-
-    @property
-    def corrected_version(self) -> str:
-        """Model version of the corrected mask."""
-        return self.model_version + SUFFIX
-
-    @property
-    def mask_path(self) -> Path:
-        """Where the corrected mask is stored, relative to MYONORM_HOME."""
-        folder = derivative_folder(self.study, self.participant_id, self.visit)
-        return folder / f"{self.corrected_version}_dseg.nii.gz"
 
 
 @dataclass(frozen=True)
@@ -125,15 +96,10 @@ def _find_mask(settings: Settings, study: str, participant_id: str, visit: str, 
     return row
 
 
-def list_corrected(home: Path) -> list[CorrectedCase]:
-    """The packages that hold a corrected mask."""
-    cases = []
-    for record in sorted(home.glob(f"work_packages/corrections_*/[!.]*/{RECORD}")):
-        corrected = record.with_name(CORRECTED)
-        if corrected.is_file():
-            file_sha256 = hashlib.sha256(corrected.read_bytes()).hexdigest()
-            cases.append(CorrectedCase(home, record.parent, **json.loads(record.read_bytes()), file_sha256=file_sha256))
-    return cases
+def corrected_mask_path(case: CorrectedCase) -> Path:
+    """Where the corrected mask is stored, relative to MYONORM_HOME."""
+    folder = derivative_folder(case.study, case.participant_id, case.visit)
+    return folder / f"{case.corrected_version}_dseg.nii.gz"
 
 
 def take_in_correction(case: CorrectedCase) -> StoredCorrection:
@@ -163,7 +129,7 @@ def take_in_correction(case: CorrectedCase) -> StoredCorrection:
         "original_mask_sha256": case.original_mask_sha256,
         "corrected_by_hand": True,
     }
-    sha256 = write_volume(case.home / case.mask_path, labels, affine, provenance)
+    sha256 = write_volume(case.home / corrected_mask_path(case), labels, affine, provenance)
     return StoredCorrection(sha256, dice_of_all(original, labels))
 
 

@@ -6,7 +6,6 @@ What belongs here: the form of a line as the warehouse takes it, and its rows. W
 
 import hashlib
 import json
-import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,10 +13,9 @@ from pathlib import Path
 from typing import Literal
 
 import pandas as pd
-from filelock import FileLock
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from dagster_project.withdrawal import VERDICT_LOCK
+from dagster_project.review_files import READER_FILE, list_review_files, show_name
 
 # In the order in which a line is looked at.
 REVIEW_ISSUES = {
@@ -28,7 +26,6 @@ REVIEW_ISSUES = {
     "unknown_case": "The participant, visit and model are not in the ledger of the segmentation: remove the line.",
     "undone_by_another": "The line takes back a reading that its reader did not make: remove it.",
 }
-READER_FILE = re.compile(r"[A-Za-z0-9]{1,16}\.jsonl")
 CASE = ("study", "participant_id", "visit", "model_version")
 
 
@@ -86,11 +83,6 @@ class ReviewLog:
     strangers: frozenset[tuple[str, str]]
 
 
-def hash_review_files(folder: Path) -> dict[str, str]:
-    """sha256 of the bytes of every file of verdicts, by its name as in imaging.review_file."""
-    return {_name(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in _list_files(folder)}
-
-
 def read_reviews(folder: Path, cases: Collection[tuple[str, ...]], reasons: Collection[str]) -> ReviewLog:
     """Read all files of verdicts.
 
@@ -104,29 +96,15 @@ def read_reviews(folder: Path, cases: Collection[tuple[str, ...]], reasons: Coll
         Those of ref.review_reason.
     """
     rows, files, issues, strangers = [], [], [], set()
-    for path in _list_files(folder):
+    for path in list_review_files(folder):
         content = path.read_bytes()
-        lines, found = _read_lines(_name(path), content, cases, reasons, strangers)
+        lines, found = _read_lines(show_name(path), content, cases, reasons, strangers)
         issues += found
         undone = {line.undoes for line in lines}
         rows += [row for line in lines for row in _list_rows(path.stem, line, line.reading_id in undone)]
         n_readings = sum(1 for line in lines if not line.undoes)
-        files.append({"file": _name(path), "sha256": hashlib.sha256(content).hexdigest(), "n_readings": n_readings})
+        files.append({"file": show_name(path), "sha256": hashlib.sha256(content).hexdigest(), "n_readings": n_readings})
     return ReviewLog(pd.DataFrame(rows), pd.DataFrame(files), pd.DataFrame(issues), frozenset(strangers))
-
-
-def _list_files(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    with FileLock(folder / VERDICT_LOCK):
-        return sorted(path for path in folder.iterdir() if path.is_file() and path.name != VERDICT_LOCK)
-
-
-def _name(path: Path) -> str:
-    """The file's name; hashed where it is no reader's file: it may name a person."""
-    if READER_FILE.fullmatch(path.name):
-        return path.name
-    return f"h-{hashlib.sha256(path.name.encode()).hexdigest()[:12]}"
 
 
 def _read_lines(

@@ -13,9 +13,8 @@ import dagster as dg
 import duckdb
 
 from dagster_project.code_version import hash_code
-from dagster_project.correction import CORRECTION_KEY, list_corrected
 from dagster_project.defs.releases import Release, UnusableRelease, open_release, releases
-from dagster_project.review_intake import hash_review_files
+from dagster_project.review_files import CORRECTION_KEY, hash_review_files, list_corrected
 from dagster_project.settings import load_settings
 from models.segmentation.inference import InvalidModel, open_model
 
@@ -76,7 +75,7 @@ def has_new_reviews() -> bool:
     with duckdb.connect(str(path), read_only=True) as connection:
         files = dict(connection.execute("SELECT file, sha256 FROM imaging.review_file").fetchall())
         corrections = connection.execute(f"SELECT {', '.join(CORRECTION_KEY)} FROM imaging.correction").fetchall()
-    lying = {tuple(getattr(case, name) for name in CORRECTION_KEY) for case in list_corrected(settings.home)}
+    lying = {case.key for case in list_corrected(settings.home)}
     return files != hash_review_files(settings.home / "reviews") or set(corrections) != lying
 
 

@@ -19,12 +19,12 @@ from dagster_project.case_work import derivative_folder
 from dagster_project.catalog import Table, compile_catalog
 from dagster_project.identity import Identity
 from dagster_project.republication import restore_memory
+from dagster_project.review_files import LOCK
 from dagster_project.settings import Settings
 from dagster_project.warehouse import insert, rewrite, transaction
 from models.imaging.nifti import write_file
 
 TO_DESTROY = "to_destroy.csv"
-VERDICT_LOCK = ".lock"  # under reviews/, held by whoever writes there
 UNPROVEN = "unproven"
 TOMBSTONE_COLUMNS = ["study", "participant_hmac", "release", "source"]
 SOURCES = """
@@ -178,7 +178,7 @@ def forget_verdicts(reviews: Path, stored_id: str) -> None:
     if not reviews.is_dir():
         return
     pattern = re.compile(rf"(?<![A-Za-z0-9-]){re.escape(stored_id)}(?![A-Za-z0-9-])".encode())
-    with FileLock(reviews / VERDICT_LOCK):
+    with FileLock(reviews / LOCK):
         for path in sorted(path for path in reviews.rglob("*") if path.is_file()):
             lines = path.read_bytes().splitlines(keepends=True)
             kept = [line for line in lines if not pattern.search(line)]

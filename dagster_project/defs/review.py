@@ -11,10 +11,11 @@ import pandas as pd
 from dagster_project import engine
 from dagster_project.asset_specs import describe_table
 from dagster_project.case_work import ImageCase, inspect, measure
-from dagster_project.correction import CORRECTION_KEY, SUFFIX, CorrectedCase, list_corrected, take_in_correction
+from dagster_project.correction import corrected_mask_path, take_in_correction
 from dagster_project.defs import measurement, quality
 from dagster_project.defs.statistics import refill
 from dagster_project.identity import Identity
+from dagster_project.review_files import CORRECTION_KEY, SUFFIX, CorrectedCase, list_corrected
 from dagster_project.review_intake import CASE, ReviewLog, read_reviews
 from dagster_project.settings import Settings, load_settings
 from dagster_project.warehouse import Warehouse, count_rows, insert, transaction
@@ -93,7 +94,7 @@ def read_log(connection: duckdb.DuckDBPyConnection, settings: Settings) -> Revie
 
 def take_in_corrections(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
     """Bring imaging.correction and the rows of corrected masks in line with the packages."""
-    cases = {_key(case): case for case in list_corrected(settings.home)}
+    cases = {case.key: case for case in list_corrected(settings.home)}
     known = set(connection.execute(f"SELECT {', '.join(CORRECTION_KEY)} FROM imaging.correction").fetchall())
     still = {key for key in cases if key in known and _is_current(connection, cases[key])}
     for key in known - still:
@@ -104,17 +105,13 @@ def take_in_corrections(connection: duckdb.DuckDBPyConnection, settings: Setting
         _record(connection, settings, outcome)
 
 
-def _key(case: CorrectedCase) -> tuple[str, ...]:
-    return tuple(getattr(case, name) for name in CORRECTION_KEY)
-
-
 def _is_current(connection: duckdb.DuckDBPyConnection, case: CorrectedCase) -> bool:
     """Whether the ledger still holds the mask that was corrected."""
     return bool(
         connection.execute(
             "SELECT count(*) FROM imaging.segmentation"
             " WHERE (study, participant_id, visit, model_version, mask_sha256) = (?, ?, ?, ?, ?)",
-            [*_key(case)[:4], case.original_mask_sha256],
+            [*case.key[:4], case.original_mask_sha256],
         ).fetchone()[0]
     )
 
@@ -131,7 +128,7 @@ def _forget_correction(connection: duckdb.DuckDBPyConnection, key: tuple[str, ..
 def _record(connection: duckdb.DuckDBPyConnection, settings: Settings, outcome: engine.Outcome) -> None:
     """Enter a corrected mask into the ledger, measure it and judge it, as any other."""
     case: CorrectedCase = outcome.case
-    key = dict(zip(CASE, _key(case)[:4], strict=True))
+    key = dict(zip(CASE, case.key[:4], strict=True))
     facts = {name: getattr(case, name) for name in ("corrected_version", "image_sha256", "original_mask_sha256")}
     facts |= {"file_sha256": case.file_sha256, "code": outcome.code, "message": outcome.message}
     if outcome.result:
@@ -140,7 +137,11 @@ def _record(connection: duckdb.DuckDBPyConnection, settings: Settings, outcome: 
         insert(connection, "imaging.correction", pd.DataFrame([key | facts]))
         if outcome.result:
             ledger = {**key, "model_version": case.corrected_version, "status": "done", "attempts": 1}
-            ledger |= {"image_sha256": case.image_sha256, "mask_path": str(case.mask_path), "is_low_memory": False}
+            ledger |= {
+                "image_sha256": case.image_sha256,
+                "mask_path": str(corrected_mask_path(case)),
+                "is_low_memory": False,
+            }
             ledger["mask_sha256"] = outcome.result.mask_sha256
             insert(connection, "imaging.segmentation", pd.DataFrame([ledger]))
     if not outcome.result:

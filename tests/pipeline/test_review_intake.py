@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from dagster_project.review_intake import REVIEW_ISSUES, hash_review_files, read_reviews
+from dagster_project.review_files import hash_review_files
+from dagster_project.review_intake import REVIEW_ISSUES, read_reviews
 from dashboard.verdicts import Reading, append
 
 CASE = ("synthetic", "700000", "30", "v1")
