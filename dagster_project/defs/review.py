@@ -24,6 +24,7 @@ from models.statistics.rater_agreement import agree_on_categories
 
 TABLES = ("review", "review_file", "review_issue", "correction")
 VERDICTS = ["accept", "unsure", "reject"]  # a case is what its worst muscle is
+TRIED_AGAIN = ("deadline", "worker_died", "out_of_memory", "corrupt_volume", "error")  # the machine's fault
 OF_MASKS = ("segmentation", "csa_profile", "muscle", "quality")
 
 
@@ -95,8 +96,9 @@ def read_log(connection: duckdb.DuckDBPyConnection, settings: Settings) -> Revie
 def take_in_corrections(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
     """Bring imaging.correction and the rows of corrected masks in line with the packages."""
     cases = {case.key: case for case in list_corrected(settings.home)}
-    known = set(connection.execute(f"SELECT {', '.join(CORRECTION_KEY)} FROM imaging.correction").fetchall())
-    still = {key for key in cases if key in known and _is_current(connection, cases[key])}
+    rows = connection.execute(f"SELECT {', '.join(CORRECTION_KEY)}, code FROM imaging.correction").fetchall()
+    known, looked_at = {row[:-1] for row in rows}, {row[:-1] for row in rows if row[-1] not in TRIED_AGAIN}
+    still = {key for key in cases if key in looked_at and _is_current(connection, cases[key])}
     for key in known - still:
         _forget_correction(connection, key)
     new = [case for key, case in cases.items() if key not in still]
