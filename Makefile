@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 export MYONORM_HOME ?= $(CURDIR)/data
 
-.PHONY: demo test lint update annotate dashboard dagster bench train-phantom export norms-report test-duckdb2
+.PHONY: demo test lint update annotate correct dashboard dagster bench train-phantom export norms-report test-duckdb2
 
 .venv/ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -26,6 +26,10 @@ update: .venv/ready
 
 annotate: .venv/ready
 	$(BIN)/python -m dagster_project.annotate $(N) --seed $(SEED) $(if $(STUDY),--study "$(STUDY)") $(if $(STRATIFIED),--stratified)
+
+# A case as a package for 3D Slicer: CASE=<study>/<participant>/<visit>. The next update takes the corrected mask back.
+correct: .venv/ready
+	$(BIN)/python -m dagster_project.correction "$(CASE)"
 
 dashboard: .venv/ready
 	$(BIN)/streamlit run dashboard/app.py

@@ -25,7 +25,7 @@ def main() -> None:
             labels, water, phantom.dixon.affine, profile, ["WARN  An example 3 (limit 2)"], "synthetic"
         )
         times.append(time.perf_counter() - began)
-    print(json.dumps({"figure": "overlay_kb", "value": round(len(figure) / 1000), "unit": "kB"}))
+    print(json.dumps({"figure": "overlay_kb", "value": round(len(figure.webp) / 1000), "unit": "kB"}))
     print(json.dumps({"figure": "overlay_seconds", "value": round(median(times), 3), "unit": "s"}))
 
 

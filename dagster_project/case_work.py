@@ -240,9 +240,18 @@ def inspect(case: QualityCase) -> Inspection:
     figure = overlay.draw_overlay(
         labels, dixon.volumes["water"], affine, measured.profile, lines, f"{title} · {case.image.model}"
     )
-    write_file(case.image.home / case.image.folder / f"{case.image.model}_overlay.webp", figure)
+    _write_figure(case.image, figure)
     is_whole_swap = evidence.swapped_pct > quality.WHOLE_SWAP_PCT
     return Inspection(checks, _exchange(case.image, dixon) if is_whole_swap and case.corrects_swaps else None)
+
+
+def _write_figure(case: ImageCase, figure: overlay.Overlay) -> None:
+    """The figure, and beside it which mask it shows and where its words begin."""
+    path = case.home / case.folder / f"{case.model}_overlay.webp"
+    mask_sha256 = read_image_sha256(case.home / case.folder / f"{case.model}_dseg.nii.gz")
+    facts = {"study": case.study, "mask_sha256": mask_sha256, "pictures_height_px": figure.pictures_height_px}
+    write_file(path, figure.webp)
+    write_file(path.with_suffix(".json"), json.dumps(facts, indent=1).encode())
 
 
 def _exchange(case: ImageCase, dixon: DixonSet) -> dict[str, str]:

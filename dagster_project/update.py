@@ -14,6 +14,7 @@ import duckdb
 
 from dagster_project.code_version import hash_code
 from dagster_project.defs.releases import Release, UnusableRelease, open_release, releases
+from dagster_project.review_files import CORRECTION_KEY, hash_review_files, list_corrected
 from dagster_project.settings import load_settings
 from models.segmentation.inference import InvalidModel, open_model
 
@@ -36,6 +37,8 @@ def open_instance() -> dg.DagsterInstance:
 def update(names: list[str]) -> str:
     """Process the releases that changed since the last publication, then publish; returns the last line to print.
 
+    Where only readers' verdicts or corrected masks are new, the releases are left alone.
+
     Raises
     ------
     UnusableRelease, InvalidModel
@@ -47,7 +50,7 @@ def update(names: list[str]) -> str:
     opened = [open_release(settings.releases, name) for name in names]
     open_model(settings.model)
     changed = [release for release in opened if not is_published(release)]
-    if not changed:
+    if not changed and not has_new_reviews():
         return "unchanged"
     from dagster_project.definitions import defs
 
@@ -63,6 +66,17 @@ def update(names: list[str]) -> str:
         blocked = _execute(definitions.resolve_job_def("cohort_update"), instance, None)
     stamp = (settings.snapshots / "current").resolve().name
     return f"blocked: {', '.join(blocked)}" if blocked else f"published {stamp}"
+
+
+def has_new_reviews() -> bool:
+    """Whether readers' verdicts or corrected masks differ from those in the current snapshot."""
+    settings = load_settings()
+    path = (settings.snapshots / "current" / "research.duckdb").resolve()
+    with duckdb.connect(str(path), read_only=True) as connection:
+        files = dict(connection.execute("SELECT file, sha256 FROM imaging.review_file").fetchall())
+        corrections = connection.execute(f"SELECT {', '.join(CORRECTION_KEY)} FROM imaging.correction").fetchall()
+    lying = {case.key for case in list_corrected(settings.home)}
+    return files != hash_review_files(settings.home / "reviews") or set(corrections) != lying
 
 
 def has_requeued_cases(release: str) -> bool:

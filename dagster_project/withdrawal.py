@@ -13,13 +13,16 @@ from pathlib import Path
 
 import duckdb
 import pandas as pd
+from filelock import FileLock
 
 from dagster_project.case_work import derivative_folder
 from dagster_project.catalog import Table, compile_catalog
 from dagster_project.identity import Identity
 from dagster_project.republication import restore_memory
+from dagster_project.review_files import LOCK
 from dagster_project.settings import Settings
 from dagster_project.warehouse import insert, rewrite, transaction
+from models.imaging.nifti import write_file
 
 TO_DESTROY = "to_destroy.csv"
 UNPROVEN = "unproven"
@@ -106,7 +109,7 @@ def forget(
             _forget_rows(connection, table, identity.study, list(stored_ids.values()))
     for stored_id in stored_ids.values():
         shutil.rmtree(settings.home / derivative_folder(identity.study, stored_id), ignore_errors=True)
-        _forget_verdicts(settings.home / "reviews", stored_id)
+        forget_verdicts(settings.home / "reviews", stored_id)
         _forget_in_work_packages(settings.home, stored_id)
     tombstones.to_csv(settings.withdrawals / f"{release}.csv", index=False)
 
@@ -174,24 +177,27 @@ def _whose(table: Table) -> str:
     return f"list_contains($ids, participant_id) AND {of_study}"
 
 
-def _forget_verdicts(reviews: Path, stored_id: str) -> None:
-    """Drop the lines of a person from the append-only verdicts."""
-    pattern = re.compile(rf"(?<![A-Za-z0-9-]){re.escape(stored_id)}(?![A-Za-z0-9-])")
-    for path in sorted(path for path in reviews.rglob("*") if path.is_file()):
-        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-        kept = [line for line in lines if not pattern.search(line)]
-        if len(kept) < len(lines):
-            fresh = path.with_name(f".{path.name}.rewriting")
-            fresh.write_text("".join(kept), encoding="utf-8")
-            fresh.replace(path)
+def forget_verdicts(reviews: Path, stored_id: str) -> None:
+    """Drop the lines of a person from the append-only verdicts, while the dashboard writes none."""
+    if not reviews.is_dir():
+        return
+    pattern = re.compile(rf"(?<![A-Za-z0-9-]){re.escape(stored_id)}(?![A-Za-z0-9-])".encode())
+    with FileLock(reviews / LOCK):
+        for path in sorted(path for path in reviews.rglob("*") if path.is_file()):
+            lines = path.read_bytes().splitlines(keepends=True)
+            kept = [line for line in lines if not pattern.search(line)]
+            if len(kept) < len(lines):
+                write_file(path, b"".join(kept))
+                path.chmod(0o600)
 
 
 def _forget_in_work_packages(home: Path, stored_id: str) -> None:
     for folder in home.glob(f"work_packages/*/{stored_id}_*"):
         shutil.rmtree(folder)
         sheet = folder.parent / "annotations.csv"
-        lines = sheet.read_text(encoding="utf-8").splitlines() if sheet.is_file() else []
-        sheet.write_text("\n".join([line for line in lines if not line.startswith(f"{stored_id},")] + [""]))
+        if sheet.is_file():
+            lines = sheet.read_text(encoding="utf-8").splitlines()
+            sheet.write_text("\n".join([line for line in lines if not line.startswith(f"{stored_id},")] + [""]))
 
 
 def _list_for_the_steward(

@@ -21,13 +21,13 @@ def main() -> None:
     st.set_page_config(page_title="Myonorm", page_icon=":material/monitoring:", layout="wide")
     st.logo(HERE / "logo.svg", size="large")
     st.html(HERE / "style.css")
-    page = st.navigation(
-        [
-            st.Page(HERE / "views" / "percentile.py", title="Percentile", icon=":material/person:", default=True),
-            st.Page(HERE / "views" / "cohort.py", title="Cohort", icon=":material/groups:"),
-        ],
-        position="top",
-    )
+    pages = [
+        st.Page(HERE / "views" / "percentile.py", title="Percentile", icon=":material/person:", default=True),
+        st.Page(HERE / "views" / "cohort.py", title="Cohort", icon=":material/groups:"),
+    ]
+    if snapshot.is_research():
+        pages.append(st.Page(HERE / "views" / "review.py", title="Review", icon=":material/fact_check:"))
+    page = st.navigation(pages, position="top")
     try:
         snapshot.open_newest()
     except snapshot.SnapshotMissing:

@@ -14,12 +14,23 @@ import pandas as pd
 import streamlit as st
 
 FILE = "normative.duckdb"
+RESEARCH_FILE = "research.duckdb"
 OPENED = "snapshot_folder"
 SUPERSCRIPT = str.maketrans("23", "²³")
 
 
 class SnapshotMissing(FileNotFoundError):
     """There is no published snapshot yet."""
+
+
+def home() -> Path:
+    """Return the folder of the installation."""
+    return Path(os.environ.get("MYONORM_HOME", "data"))
+
+
+def is_research() -> bool:
+    """Return whether pages may read participant level: MYONORM_RESEARCH=1."""
+    return os.environ.get("MYONORM_RESEARCH") == "1"
 
 
 def newest() -> Path:
@@ -30,7 +41,7 @@ def newest() -> Path:
     SnapshotMissing
         `$MYONORM_HOME/snapshots/current` holds no published file.
     """
-    folder = (Path(os.environ.get("MYONORM_HOME", "data")) / "snapshots" / "current").resolve()
+    folder = (home() / "snapshots" / "current").resolve()
     if not (folder / FILE).is_file():
         raise SnapshotMissing(f"No {FILE} in {folder}.")
     return folder
@@ -47,9 +58,23 @@ def open_newest() -> None:
     st.session_state[OPENED] = str(newest())
 
 
-def query(sql: str, params: dict[str, object] | None = None) -> pd.DataFrame:
-    """Return the rows of a SELECT on the opened snapshot; `params` fill its $names."""
-    return _query(st.session_state[OPENED], sql, params or {})
+def query(sql: str, params: dict[str, object] | None = None, research: bool = False) -> pd.DataFrame:
+    """Return the rows of a SELECT on the opened snapshot; `params` fill its $names.
+
+    Parameters
+    ----------
+    research : bool
+        Read the participant level; in research mode only.
+
+    Raises
+    ------
+    PermissionError
+        The dashboard is not in research mode.
+    """
+    if research and not is_research():
+        raise PermissionError("Participant level is for the research mode: MYONORM_RESEARCH=1.")
+    file = Path(st.session_state[OPENED]) / (RESEARCH_FILE if research else FILE)
+    return _query(str(file), sql, params or {})
 
 
 def stamp() -> str:
@@ -93,10 +118,10 @@ def _declared(table: str, column: str) -> pd.Series:
 
 
 @st.cache_data(max_entries=500, show_spinner=False)
-def _query(folder: str, sql: str, params: dict[str, object]) -> pd.DataFrame:
-    return _connection(folder).cursor().execute(sql, params).df()
+def _query(file: str, sql: str, params: dict[str, object]) -> pd.DataFrame:
+    return _connection(file).cursor().execute(sql, params).df()
 
 
-@st.cache_resource(max_entries=2, show_spinner=False)
-def _connection(folder: str) -> duckdb.DuckDBPyConnection:
-    return duckdb.connect(str(Path(folder) / FILE), read_only=True)
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _connection(file: str) -> duckdb.DuckDBPyConnection:
+    return duckdb.connect(file, read_only=True)

@@ -21,14 +21,14 @@ from dagster_project.defs.releases import releases
 from dagster_project.defs.statistics import refill
 from dagster_project.settings import Settings, load_settings
 from dagster_project.warehouse import Warehouse, count_rows, insert, transaction
-from models.measurement.quality import NOT_INSPECTED, Finding, judge, read_thresholds
+from models.measurement.quality import NOT_INSPECTED, Finding, Threshold, judge, read_thresholds
 from models.segmentation.inference import open_model
 from models.statistics.exclusion import regress_exclusion
 
 DEADLINE_S = 600
 THRESHOLDS = SQL / "ref" / "threshold.csv"
 KEYS = ("study", "participant_id", "visit", "model_version")
-N_WORST, TILE_PX = 6, 460
+N_WORST, TILE_PX = 6, 640
 
 
 @dg.asset(**describe_table("ref.threshold"), group_name="ref")
@@ -97,13 +97,28 @@ def list_cases(
         """,
         {"model": open_model(settings.model).model_version, "release": release},
     ).fetchall()
-    thresholds, registry = read_thresholds(THRESHOLDS), pd.read_csv(THRESHOLDS)
-    labels = dict(zip(registry["check_name"], registry["label"] + ", " + registry["unit"].astype(str), strict=True))
+    limits = _read_limits()
     cases = []
     for study, participant_id, visit, image_sha256, model, mask_sha256, *covariates in rows:
         image = ImageCase(settings.home, study, participant_id, visit, image_sha256, 0, model, settings.device)
-        cases.append((QualityCase(image, *covariates, thresholds, labels, settings.correct_swaps), mask_sha256))
+        cases.append((QualityCase(image, *covariates, *limits, settings.correct_swaps), mask_sha256))
     return cases
+
+
+def describe_case(connection: duckdb.DuckDBPyConnection, image: ImageCase) -> QualityCase:
+    """One case to be judged, whose images stay as they are."""
+    covariates = connection.execute(
+        "SELECT sex, height_cm, weight_kg FROM raw.current_participant WHERE (study, participant_id, visit) = (?, ?, ?)",
+        [image.study, image.participant_id, image.visit],
+    ).fetchone()
+    return QualityCase(image, *(covariates or (None, None, None)), *_read_limits(), corrects_swaps=False)
+
+
+def _read_limits() -> tuple[dict[str, Threshold], dict[str, str]]:
+    """Thresholds, and label with unit, of every check."""
+    registry = pd.read_csv(THRESHOLDS)
+    labels = dict(zip(registry["check_name"], registry["label"] + ", " + registry["unit"].astype(str), strict=True))
+    return read_thresholds(THRESHOLDS), labels
 
 
 def record(connection: duckdb.DuckDBPyConnection, outcome: engine.Outcome, mask_sha256: str, release: str) -> bool:
@@ -148,15 +163,16 @@ def list_worst(connection: duckdb.DuckDBPyConnection, home: Path, release: str) 
 
 
 def draw_montage(paths: list[Path]) -> str:
-    """The figures side by side, three in a row, as a picture in Markdown."""
+    """The figures one below the other, as wide as Dagster's dialog, as a picture in Markdown."""
     tiles = []
     for path in paths:
         with Image.open(path) as figure:
             tiles.append(figure.convert("RGB").resize((TILE_PX, round(figure.height * TILE_PX / figure.width))))
-    height, columns = max(tile.height for tile in tiles), min(3, len(tiles))
-    montage = Image.new("RGB", (TILE_PX * columns, height * -(-len(tiles) // columns)))
-    for number, tile in enumerate(tiles):
-        montage.paste(tile, (TILE_PX * (number % columns), height * (number // columns)))
+    montage = Image.new("RGB", (TILE_PX, sum(tile.height for tile in tiles)))
+    top = 0
+    for tile in tiles:
+        montage.paste(tile, (0, top))
+        top += tile.height
     buffer = BytesIO()
     montage.save(buffer, "WEBP", quality=60, method=2)
     return f"![worst cases](data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()})"

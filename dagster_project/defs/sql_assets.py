@@ -7,9 +7,6 @@ from dagster_project.catalog import SQL, Table, compile_catalog
 from dagster_project.lineage import describe_lineage
 from dagster_project.warehouse import Warehouse, count_rows, transaction
 
-# Read already, but filled by no asset yet.
-WITHOUT_ASSET = {"imaging.review"}
-
 
 def build_asset(table: Table) -> dg.AssetsDefinition:
     """The asset that empties and refills a table (its comments stay)."""
@@ -17,7 +14,7 @@ def build_asset(table: Table) -> dg.AssetsDefinition:
     @dg.asset(
         **describe_table(table.full_name),
         group_name=table.schema,
-        deps=[upstream.split(".") for upstream in sorted(table.upstream - WITHOUT_ASSET)],
+        deps=[upstream.split(".") for upstream in sorted(table.upstream)],
     )
     def fill(warehouse: Warehouse) -> dg.MaterializeResult:
         with warehouse.connect() as connection:

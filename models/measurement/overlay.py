@@ -37,6 +37,22 @@ _STYLES = {
 
 
 @dataclass(frozen=True)
+class Overlay:
+    """A figure.
+
+    Attributes
+    ----------
+    webp
+        The file, 1400 pixels wide.
+    pictures_height_px
+        Below this line are only the words on the checks: a blinded reader sees what is above.
+    """
+
+    webp: bytes
+    pictures_height_px: int
+
+
+@dataclass(frozen=True)
 class _Scene:
     """Cropped water (0..1), labels, voxel size in mm, and pixels per mm of the figure."""
 
@@ -56,7 +72,7 @@ class _Scene:
 
 def draw_overlay(
     labels: np.ndarray, water: np.ndarray, affine: np.ndarray, profile: pd.DataFrame, verdicts: list[str], title: str
-) -> bytes:
+) -> Overlay:
     """Draw the figure.
 
     Parameters
@@ -76,8 +92,7 @@ def draw_overlay(
 
     Returns
     -------
-    bytes
-        A WebP of 1400 pixels' width.
+    Overlay
     """
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
     scene = _crop(labels, water, spacing)
@@ -108,7 +123,7 @@ def draw_overlay(
         figure.save(buffer, "WEBP", quality=quality, method=2)
         if buffer.tell() < MAX_BYTES:
             break
-    return buffer.getvalue()
+    return Overlay(buffer.getvalue(), top - _GAP // 2)
 
 
 def _crop(labels: np.ndarray, water: np.ndarray, spacing: np.ndarray) -> _Scene:

@@ -33,6 +33,20 @@ One folder per participant and visit holds `in`, `opp`, `fat`, `water` and an em
 Put `annotations/` and `annotations.csv` into a release folder of the same study. Values: {values}.
 """
 
+CORRECTION_GUIDE = """# Correction of one mask
+
+In 3D Slicer:
+
+1. Load `water.nii.gz` and, beside it, the other contrasts. Do not resample, crop or transform anything.
+2. Load `myonorm.ctbl` as colour table, then `mask.nii.gz` as segmentation with it; source volume `water`.
+3. Correct it. psoas: psoas major and minor, to the union with the iliacus in the lesser pelvis. gluteus: maximus, medius,
+   minimus and piriformis. Left and right are the participant's.
+4. Export the segmentation as a label map with the colour table, reference volume `water`, and save it here as
+   `corrected.nii.gz`. The next `make update` takes it in as a version of its own; the network's mask stays.
+
+Values: {values}. To take a correction back, remove `corrected.nii.gz` and update again.
+"""
+
 
 def draw_sample(
     population: pd.DataFrame, n: int, seed: int, strata: Sequence[str] = ()
@@ -88,11 +102,24 @@ def write_empty_label_map(folder: Path) -> None:
 
 
 def write_guide(folder: Path, study: str, n: int) -> None:
-    """Write README.md and 3D Slicer's colour table with the names, colours and values of the four labels."""
-    names = {f"{compartment}_{side}": value for (compartment, side), value in LABELS.items()}
+    """Write README.md, and the colour table."""
+    write_colour_table(folder)
+    (folder / "README.md").write_text(GUIDE.format(study=study, n=n, values=_list_values()), encoding="utf-8")
+
+
+def write_correction_guide(folder: Path) -> None:
+    """Write README.md for the correction of one mask."""
+    (folder / "README.md").write_text(CORRECTION_GUIDE.format(values=_list_values()), encoding="utf-8")
+
+
+def write_colour_table(folder: Path) -> None:
+    """Write 3D Slicer's colour table with the names, colours and values of the four labels."""
     lines = [
-        f"{value} {name} {' '.join(map(str, colour))} 255" for (name, value), colour in zip(names.items(), COLOURS)
+        f"{value} {compartment}_{side} {' '.join(map(str, colour))} 255"
+        for ((compartment, side), value), colour in zip(LABELS.items(), COLOURS, strict=True)
     ]
     (folder / "myonorm.ctbl").write_text("\n".join(["# Myonorm", "0 background 0 0 0 0", *lines, ""]), encoding="utf-8")
-    values = ", ".join(f"{name} {value}" for name, value in names.items())
-    (folder / "README.md").write_text(GUIDE.format(study=study, n=n, values=values), encoding="utf-8")
+
+
+def _list_values() -> str:
+    return ", ".join(f"{compartment}_{side} {value}" for (compartment, side), value in LABELS.items())

@@ -21,7 +21,9 @@ CREATE TABLE IF NOT EXISTS marts.muscle_phenotype (
     volume_gluteus_left_l DOUBLE,
     volume_gluteus_right_l DOUBLE,
     volume_gluteus_total_l DOUBLE,
-    volume_gluteus_total_per_height2_l_m2 DOUBLE
+    volume_gluteus_total_per_height2_l_m2 DOUBLE,
+    asymmetry_psoas_pct DOUBLE,
+    asymmetry_gluteus_pct DOUBLE
 );
 COMMENT ON TABLE marts.muscle_phenotype IS 'Muscle phenotype. Covariates and measures of every analysed participant and visit, one analysis set beside the other; rejected cases are absent, rejected muscles NULL.';
 COMMENT ON COLUMN marts.muscle_phenotype.study IS 'Study. "synthetic" marks invented data.';
@@ -46,6 +48,8 @@ COMMENT ON COLUMN marts.muscle_phenotype.volume_gluteus_left_l IS 'Gluteus volum
 COMMENT ON COLUMN marts.muscle_phenotype.volume_gluteus_right_l IS 'Gluteus volume, right. Maximus, medius, minimus and piriformis. [L]';
 COMMENT ON COLUMN marts.muscle_phenotype.volume_gluteus_total_l IS 'Gluteus volume, left + right. Maximus, medius, minimus and piriformis. [L]';
 COMMENT ON COLUMN marts.muscle_phenotype.volume_gluteus_total_per_height2_l_m2 IS 'Gluteus volume / height^2. Left + right. [L/m2]';
+COMMENT ON COLUMN marts.muscle_phenotype.asymmetry_psoas_pct IS 'Asymmetry of the psoas. 100 (left - right) / mean of both, of the largest areas. [%]';
+COMMENT ON COLUMN marts.muscle_phenotype.asymmetry_gluteus_pct IS 'Asymmetry of the gluteus. 100 (left - right) / mean of both, of the volumes. [%]';
 
 WITH measured AS (
     SELECT
@@ -103,5 +107,7 @@ SELECT
     volume_left AS volume_gluteus_left_l,
     volume_right AS volume_gluteus_right_l,
     volume_total AS volume_gluteus_total_l,
-    volume_total / (height_cm / 100) ** 2 AS volume_gluteus_total_per_height2_l_m2
+    volume_total / (height_cm / 100) ** 2 AS volume_gluteus_total_per_height2_l_m2,
+    200 * (csa_left - csa_right) / (csa_left + csa_right) AS asymmetry_psoas_pct,
+    200 * (volume_left - volume_right) / (volume_left + volume_right) AS asymmetry_gluteus_pct
 FROM visits;

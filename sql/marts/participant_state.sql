@@ -58,7 +58,8 @@ WITH imaged AS (
     UNION
     SELECT study, participant_id, visit, 'imported' FROM imported
 ), model AS (
-    SELECT DISTINCT study, 'measured' AS source, model_version FROM imaging.segmentation
+    -- Masks corrected by hand are no set of the cohort.
+    SELECT DISTINCT study, 'measured' AS source, model_version FROM imaging.segmentation WHERE NOT suffix(model_version, '+corrected')
     UNION ALL
     SELECT DISTINCT study, 'imported', 'imported' FROM known WHERE source = 'imported'
 ), rejected AS (

@@ -30,39 +30,11 @@ COMMENT ON COLUMN stats.profile.code_version IS 'Code version. Hash of the code 
 COMMENT ON COLUMN stats.profile.suppression IS 'Suppression. Why the published row is empty or older; NULL where it is shown, and in the research file.';
 
 -- The smallest cells are summed first: n, sum and sum of squares are enough for the mean and SD of every larger one.
-WITH muscle AS (
-    SELECT
-        study, participant_id, visit, model_version, compartment, side,
-        list(csa_cm2::DOUBLE ORDER BY slice_index) AS area
-    FROM imaging.csa_profile
-    SEMI JOIN marts.analysed_person USING (study, participant_id, visit, model_version)
-    GROUP BY ALL
-    HAVING sum(csa_cm2) > 0
-), slices_above AS (
-    SELECT
-        *, len(area) / 100 AS slices_per_bin, list_sum(area) AS total,
-        list_transform(range(0, len(area) + 1), lambda i: coalesce(list_sum(area[1:i]), 0)) AS above
-    FROM muscle
-), edge AS (
-    -- Percent of the area above each of the 101 edges of bins: whole slices, and part of the slice the edge lies in.
-    SELECT
-        * EXCLUDE (area, above),
-        list_transform(range(0, 101), lambda b: 100 / total * (
-            above[floor(b * slices_per_bin)::INTEGER + 1]
-            + (b * slices_per_bin - floor(b * slices_per_bin)) * coalesce(area[floor(b * slices_per_bin)::INTEGER + 1], 0)
-        )) AS above_pct
-    FROM slices_above
-), distribution AS (
-    SELECT
-        study, participant_id, visit, model_version, compartment, side,
-        unnest(range(0, 100)) AS bin,
-        unnest(list_transform(range(0, 100), lambda b: above_pct[b + 2] - above_pct[b + 1])) AS share_pct
-    FROM edge
-), cell AS (
+WITH cell AS (
     SELECT
         analysis_set, compartment, side, sex, age_band, bmi_group, bin,
         count(*) AS n, sum(share_pct) AS total, sum(share_pct ** 2) AS total_of_squares
-    FROM distribution
+    FROM imaging.spatial_distribution
     JOIN marts.analysed_person USING (study, participant_id, visit, model_version)
     GROUP BY ALL
 )

@@ -1,19 +1,23 @@
 """The main job on small synthetic releases: two imaging releases and a cohort, step by step as they would arrive."""
 
+import json
 import os
 import stat
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import duckdb
+import nibabel as nib
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from dagster_project.settings import Settings
 from models.imaging.demo import DemoCase, draw_demo_1, draw_demo_2, write_release
 from models.imaging.phantom import person_truth
-from models.segmentation.anatomy import SIDES
+from models.segmentation.anatomy import LABELS, SIDES
 from models.statistics.synthetic import simulate_cohort, simulate_profiles
 from models.statistics.synthetic import write_release as write_cohort_release
 from tests.pipeline.installation import ROOT, Installation, last_line
@@ -143,6 +147,65 @@ def test_second_run_changes_nothing(published):
     before = (published.home / "snapshots" / "current").resolve()
     assert last_line(published.update("first", "cohort")) == "unchanged"
     assert (published.home / "snapshots" / "current").resolve() == before
+
+
+def test_verdicts_and_a_corrected_mask_come_in_without_a_new_delivery(published):
+    """A reader rejects 200002 and takes a rejection of 200003 back; a mask of 200001 is corrected; one line is no reading."""
+    ledger = {row[0]: row for row in published.query("SELECT participant_id, mask_sha256 FROM imaging.segmentation")}
+    rows = [read_case(*ledger["200002"], 1, "reject"), read_case(*ledger["200003"], 2, "reject")]
+    rows += [{**rows[1], "reading_id": f"{3:032x}", "verdicts": [], "undoes": f"{2:032x}"}, {**rows[0], "verdicts": 7}]
+    (published.home / "reviews").mkdir()
+    log = published.home / "reviews" / "r1.jsonl"
+    log.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    package = correct_mask(published, "200001")
+    assert last_line(published.update("first")).startswith("published ")
+    assert published.query("SELECT file, line, code FROM imaging.review_issue") == [("r1.jsonl", 4, "invalid_reading")]
+    states = (
+        "SELECT participant_id, state, reason FROM marts.participant_state WHERE source = 'measured' AND precedence > 4"
+    )
+    assert published.query(f"{states} ORDER BY ALL") == [
+        ("200001", "analysed with BMI", None),
+        ("200002", "rejected by a reader", "swap"),
+        ("200003", "analysed with BMI", None),
+    ]
+    measured = "SELECT model_version, sum(volume_ml), count(*) FROM imaging.muscle WHERE participant_id = '200001' GROUP BY ALL ORDER BY ALL"
+    (model, before, _), (corrected, after, n) = published.query(measured)
+    assert corrected == f"{model}+corrected" and n == 4 and 0.9 * before < after < before
+    ((dice, code),) = published.query("SELECT dice_to_original, code FROM imaging.correction")
+    assert code is None and dice == pytest.approx(2 * after / (before + after), rel=1e-6)
+    for table in ("csa_profile", "quality", "segmentation"):
+        assert published.query(f"SELECT count(*) > 0 FROM imaging.{table} WHERE model_version = '{corrected}'") == [
+            (True,)
+        ]
+    assert published.query("SELECT DISTINCT model_version FROM stats.participant_flow WHERE source = 'measured'") == [
+        (model,)
+    ]
+    assert last_line(published.update("first")) == "unchanged"
+    (package / "corrected.nii.gz").unlink()
+    log.unlink()
+
+
+def read_case(participant_id: str, mask_sha256: str, number: int, verdict: str) -> dict:
+    """A line of the review page, on a whole case."""
+    verdicts = [{"compartment": None, "side": None, "verdict": verdict, "reason": "swap"}]
+    case = {"study": "synthetic", "participant_id": participant_id, "visit": "30", "model_version": Settings().model}
+    facts = {"mask_sha256": mask_sha256, "reading": "first", "is_blinded": False, "sampling_probability": 1.0}
+    facts |= {"comment": None, "seconds": 2.0, "reviewed_at": f"2026-01-0{number}T00:00:00.000Z", "undoes": None}
+    return {"reading_id": f"{number:032x}", **case, **facts, "verdicts": verdicts}
+
+
+def correct_mask(installation: Installation, participant_id: str) -> Path:
+    """Export a case and save a corrected mask, one muscle eroded, as 3D Slicer would; returns the package."""
+    command = [sys.executable, "-m", "dagster_project.correction", f"synthetic/{participant_id}/30"]
+    environment = {**os.environ, "MYONORM_HOME": str(installation.home), "MYONORM_MODEL": installation.model}
+    process = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    package = Path(process.stdout.splitlines()[0])
+    image = nib.load(package / "mask.nii.gz")
+    labels = np.asarray(image.dataobj).copy()
+    muscle = labels == LABELS["gluteus", "left"]
+    labels[muscle & ~ndimage.binary_erosion(muscle)] = 0
+    nib.save(nib.Nifti1Image(labels, image.affine), package / "corrected.nii.gz")
+    return package
 
 
 def test_correction_and_withdrawal_touch_only_whom_they_concern(published):
