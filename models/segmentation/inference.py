@@ -7,6 +7,7 @@ retries belong to the orchestration; training to `training.py`.
 import hashlib
 import json
 import time
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -194,11 +195,14 @@ class Segmenter:
             for kwargs in map(configuration.configuration.get, _RESAMPLING_KWARGS)
         ]
 
-    def segment(self, dixon: DixonSet, is_confined: bool = True) -> np.ndarray:
+    def segment(
+        self, dixon: DixonSet, is_confined: bool = True, turn: AbstractContextManager | None = None
+    ) -> np.ndarray:
         """Label map (x, y, z; uint8) of a case on its own RAS+ grid.
 
         With `is_confined`, fold 0 looks at every third slice first, and the tiles of all folds cover only what lies around the
         muscles found, unless this saves little, a muscle was not found, or one reaches the edge of what was covered.
+        `turn` is held while the network works: not while the images are normalised, nor while labels are brought to their grid.
 
         Raises
         ------
@@ -212,7 +216,8 @@ class Segmenter:
         labels = np.zeros(volumes[0].shape, np.uint8)
         try:
             with torch.inference_mode():
-                labels[crop] = self._segment_crop([volume[crop] for volume in volumes], spacing, is_confined)
+                cropped = [volume[crop] for volume in volumes]
+                labels[crop] = self._segment_crop(cropped, spacing, is_confined, turn or nullcontext())
         except RuntimeError as error:
             if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
                 raise MemoryError from error
@@ -245,21 +250,29 @@ class Segmenter:
         new_shape = (round(n * a / b) for n, a, b in zip(shape, spacing, self._spacing, strict=True))
         return Grid(tuple(shape), spacing), Grid(tuple(new_shape), self._spacing)
 
-    def _segment_crop(self, volumes: list[np.ndarray], spacing: tuple[float, ...], is_confined: bool) -> np.ndarray:
+    def _segment_crop(
+        self, volumes: list[np.ndarray], spacing: tuple[float, ...], is_confined: bool, turn
+    ) -> np.ndarray:
         source, target = self._grids(volumes[0].shape, spacing)
-        shape = target.shape
         channels = self._normalise(volumes)
         to_model = axis_matrices(source, target, *self._orders[0])
         from_model = axis_matrices(target, source, *self._orders[1])
-        everything = tuple(slice(0, n) for n in shape)
+        with turn:
+            logits, box, part = self._run_networks(channels, to_model, target.shape, is_confined)
+        return self._export(logits, box, part, from_model, source.shape)
+
+    def _run_networks(
+        self, channels: list["torch.Tensor"], to_model, shape: tuple[int, ...], is_confined: bool
+    ) -> tuple["torch.Tensor", Box, Box]:
+        """Logits (label, z, y, x) of a box of the model's grid, the box, and the part of it that holds all muscle."""
         box = self._find_muscle(channels, to_model, shape) if is_confined else None
         if box is not None:
             logits = self._predict(self._networks, channels, to_model, box)
             muscle = _bounding_box(self._label(logits).cpu().numpy(), margin=(1, 1, 1), shape=logits.shape[1:])
             if muscle and not _touches(muscle, box, shape):
-                return self._export(logits, box, muscle, from_model, source.shape)
-        logits = self._predict(self._networks, channels, to_model, everything)
-        return self._export(logits, everything, everything, from_model, source.shape)
+                return logits, box, muscle
+        everything = tuple(slice(0, n) for n in shape)
+        return self._predict(self._networks, channels, to_model, everything), everything, everything
 
     def _normalise(self, volumes: list[np.ndarray]) -> list["torch.Tensor"]:
         """Each channel (z, y, x; float32) normalised as the plan says."""

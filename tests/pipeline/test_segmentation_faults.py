@@ -6,7 +6,6 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -19,28 +18,10 @@ from dagster_project.defs.segmentation import check_release, choose_precision, r
 from dagster_project.engine import LocalEngine
 from dagster_project.warehouse import declare_schema, insert
 from models.imaging.dixon import CONTRASTS
-from models.imaging.nifti import combined_sha256, read_volume, write_volume
-from models.imaging.phantom import Grid, Person, render
+from models.imaging.nifti import read_volume
+from tests.pipeline.stored_phantoms import MODEL, SHORT_GRID, mask_file, store
 
 ROOT = Path(__file__).parents[2]
-SHORT_GRID = Grid((106, 86, 36), (4.21875, 4.21875, 6.0))
-MODEL = "phantom-v1"
-
-
-def store(home: Path, name: str, seed: int) -> ImageCase:
-    """A short phantom as intake leaves it."""
-    dixon = render(Person(name, "F", 40, 168.0, 68.0), seed, SHORT_GRID).dixon
-    case = ImageCase(home, "synthetic", name, "30", "", 0, MODEL, "cpu", "bfloat16")
-    (home / case.folder).mkdir(parents=True)
-    hashes = {
-        c: write_volume(home / case.folder / f"{c}.nii.gz", dixon.volumes[c], dixon.affine, {}) for c in CONTRASTS
-    }
-    return replace(case, image_sha256=combined_sha256(hashes))
-
-
-def mask_file(case: ImageCase) -> Path:
-    """Where the case's mask goes."""
-    return case.home / case.folder / f"{MODEL}_dseg.nii.gz"
 
 
 def segment_with_fault(case: ImageCase) -> StoredMask:
