@@ -163,7 +163,12 @@ def segment(case: ImageCase) -> StoredMask:
         "source_sha256": case.image_sha256,
         "device": device,
         "precision": case.precision,
-        "options": {"tile_step": TILE_STEP, "mirroring": False, "low_memory": case.is_low_memory},
+        "options": {
+            "tile_step": TILE_STEP,
+            "mirroring": False,
+            "low_memory": case.is_low_memory,
+            "min_component_ml": model.min_component_ml,
+        },
         "versions": {package: version(package) for package in ("torch", "nnunetv2", "numpy", "scipy")},
         "seconds": round(time.monotonic() - started - turn.waited_s, 3),
     }

@@ -114,6 +114,7 @@ def test_masks_are_verified_and_carry_their_provenance(ledger):
         "tile_step": 0.5,
         "mirroring": False,
         "low_memory": True,
+        "min_component_ml": 0.0,
     }
     assert len(facts["model_sha256"]) == 64 and facts["versions"]["nnunetv2"] and facts["seconds"] > 0
 

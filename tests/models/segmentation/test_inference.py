@@ -209,11 +209,15 @@ def test_tiles_confined_to_the_muscles_give_the_full_passs_labels(segmenter, mon
     assert lowest_dice(confined, phantom.labels) >= lowest_dice(full, phantom.labels) - 0.002
 
 
-def test_muscle_at_the_edge_of_what_was_covered_leads_to_the_full_pass(segmenter, monkeypatch):
+def test_tiles_are_added_while_muscle_goes_on_beyond_them(segmenter, monkeypatch):
+    """From any single tile the whole muscle is found."""
     phantom = render(Person("1", "F", 40, 168.0, 68.0), 78)
-    low = np.flatnonzero(phantom.labels.any(axis=(0, 1)))[0]
-    monkeypatch.setattr(segmenter, "_find_muscle", lambda *_: (slice(low + 30, low + 62), slice(0, 86), slice(0, 106)))
-    assert lowest_dice(segmenter.segment(phantom.dixon), phantom.labels) > 0.95
+    full = segmenter.segment(phantom.dixon, is_confined=False)
+    middle = np.argwhere(phantom.labels)[:, 2].mean()
+    monkeypatch.setattr(
+        segmenter, "_choose_starts", lambda *_: ((min(_[-1][0], key=lambda z: abs(z + 16 - middle)),), (0,), (0,))
+    )
+    assert lowest_dice(segmenter.segment(phantom.dixon), full) >= 0.995
 
 
 def test_probe_takes_a_narrower_format_only_where_it_gives_the_same_labels(other_grid, monkeypatch):
@@ -250,8 +254,7 @@ def test_memory_that_runs_out_in_the_network_is_a_memory_error(segmenter, other_
     def fail(*_):
         raise RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory")
 
-    monkeypatch.setattr(segmenter, "_predict", fail)
-    monkeypatch.setattr(segmenter, "_find_muscle", fail)
+    monkeypatch.setattr(segmenter, "_run_networks", fail)
     with pytest.raises(MemoryError):
         segmenter.segment(other_grid.dixon)
 
@@ -267,3 +270,26 @@ def test_model_for_other_channels_is_refused_with_a_sentence(copied_model):
     (copied_model / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(InvalidModel, match=r"reads the channels T2, not in, opp, fat, water: .*\."):
         open_model(str(copied_model))
+
+
+def test_small_components_are_removed_only_where_the_card_says_so(copied_model):
+    manifest = json.loads((copied_model / "manifest.json").read_text())
+    assert open_model(SHIPPED).min_component_ml == 0 and "none is removed" in open_model(SHIPPED).card
+    (copied_model / "manifest.json").write_text(json.dumps(manifest | {"min_component_ml": 5.0}))
+    with pytest.raises(InvalidModel, match="card does not say so"):
+        open_model(str(copied_model))
+    card = (copied_model / "MODEL_CARD.md").read_text()
+    (copied_model / "MODEL_CARD.md").write_text(card + "\nmin_component_ml: 5\n")
+    assert open_model(str(copied_model)).min_component_ml == 5
+
+
+def test_components_below_the_limit_go_and_no_other_voxel():
+    labels = np.zeros((20, 20, 20), np.uint8)
+    labels[2:8, 2:8, 2:8] = 1
+    kept = labels.copy()
+    labels[10:12, 10:12, 10:12] = 1
+    labels[8, 8, 8] = 2
+    inference.remove_components(labels, 9)
+    assert np.array_equal(labels, kept)
+    inference.remove_components(labels, 216)
+    assert np.array_equal(labels, kept)
