@@ -156,6 +156,7 @@ def segment(case: ImageCase) -> StoredMask:
     turn = Turn(count_turns(device, case.threads))
     labels = segmenter.segment(dixon, turn=turn)
     path = case.folder / f"{model.model_version}_dseg.nii.gz"
+    _remove_leftovers(case.home / path)
     provenance = {
         "study": case.study,
         "model_version": model.model_version,
@@ -174,6 +175,12 @@ def segment(case: ImageCase) -> StoredMask:
     }
     sha256 = write_volume(case.home / path, labels, dixon.affine, provenance)
     return StoredMask(str(path), sha256, time.monotonic() - started - turn.waited_s, device)
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Remove what a process that was killed in mid-writing has left beside a volume and its sidecar."""
+    for leftover in path.parent.glob(f".{path.name.removesuffix('.nii.gz')}.*.tmp"):
+        leftover.unlink(missing_ok=True)
 
 
 def count_turns(device: str, threads: int) -> int:

@@ -3,7 +3,11 @@
 from dataclasses import replace
 from pathlib import Path
 
+import duckdb
+import pandas as pd
+
 from dagster_project.case_work import ImageCase
+from dagster_project.warehouse import insert
 from models.imaging.dixon import CONTRASTS
 from models.imaging.nifti import combined_sha256, write_volume
 from models.imaging.phantom import Grid, Person, render
@@ -26,3 +30,17 @@ def store(home: Path, name: str, seed: int) -> ImageCase:
 def mask_file(case: ImageCase) -> Path:
     """Where the case's mask goes."""
     return case.home / case.folder / f"{MODEL}_dseg.nii.gz"
+
+
+def register_images(connection: duckdb.DuckDBPyConnection, release: str, hashes: dict[str, dict[str, str]]) -> None:
+    """Enter images as intake does: participant -> contrast -> image hash."""
+    facts = {"study": "synthetic", "visit": "30", "release": release, "orientation": "RAS", "n_instances": 36}
+    facts |= {"nifti_path": "x", "shape": list(SHORT_GRID.shape), "spacing": list(SHORT_GRID.spacing_mm)}
+    rows = [
+        facts | {"participant_id": participant_id, "contrast": contrast, "image_sha256": image_hash}
+        for participant_id, of_contrasts in hashes.items()
+        for contrast, image_hash in of_contrasts.items()
+    ]
+    insert(connection, "raw.dixon_series", pd.DataFrame(rows))
+    row = {"study": "synthetic", "release": release, "registration": 1, "fingerprint": "x", "has_imaging": True}
+    insert(connection, "raw.release", pd.DataFrame([row | {"registered_at": pd.Timestamp("2026-01-01")}]))
