@@ -17,7 +17,9 @@ import numpy as np
 
 from models.imaging.dixon import CONTRASTS, DixonSet
 from models.segmentation.anatomy import LABELS
+from models.segmentation.confinement import cover, find_extent, grow
 from models.segmentation.geometry import ModelGeometry
+from models.segmentation.normalisation import Channel, open_channels, open_normalisers
 from models.segmentation.resampling import Box, Grid, axis_matrices, narrow, resample, rows_inside
 from models.segmentation.sliding_window import LogitSum, Starts, find_hull, list_starts, list_tiles, tile_weights
 
@@ -36,8 +38,6 @@ PRECISIONS = {
 
 COARSE_STRIDE = 5  # slices of the model's grid
 COARSE_TILES_PART = 0.25  # the coarse pass is made where it takes at most this part of the full pass's tiles
-TRACE_PART = 0.001  # of a muscle's voxels
-TAPER_SLICES = 4
 EXPORT_SLICES = 16
 MIN_AGREEMENT = 0.99  # of muscle voxels with float32's label, for a narrower number format
 MIN_GAIN = 1.2  # in seconds, for another format: what is about as quick must not change from probe to probe
@@ -212,7 +212,8 @@ class Segmenter:
         self._weights = tile_weights(self._patch)
         self._spacing = tuple(configuration.spacing)
         self._transpose = tuple(plans.transpose_forward)
-        self._normalisers = _open_normalisers(configuration, plans.foreground_intensity_properties_per_channel)
+        self._normalisers = open_normalisers(configuration, plans.foreground_intensity_properties_per_channel)
+        _check_resampling(configuration.configuration)
         self._orders = [
             (kwargs["order"], kwargs["order_z"], kwargs["force_separate_z"])
             for kwargs in map(configuration.configuration.get, _RESAMPLING_KWARGS)
@@ -260,7 +261,10 @@ class Segmenter:
         (tile,) = list_tiles(tuple(axis[len(axis) // 2 :][:1] for axis in starts), self._patch, target.shape)
         seconds = []
         with torch.inference_mode():
-            channels, matrices = self._open_channels(volumes), axis_matrices(source, target, *self._orders[0])
+            channels, matrices = (
+                open_channels(volumes, self._normalisers),
+                axis_matrices(source, target, *self._orders[0]),
+            )
             for _ in range(2):
                 started = time.perf_counter()
                 logits = LogitSum(self._networks, target.shape, self._weights, self._memory_format, *self._sums)
@@ -283,14 +287,14 @@ class Segmenter:
         self, volumes: list[np.ndarray], spacing: tuple[float, ...], is_confined: bool, turn
     ) -> np.ndarray:
         source, target = self._grids(volumes[0].shape, spacing)
-        channels = self._open_channels(volumes)
+        channels = open_channels(volumes, self._normalisers)
         from_model = axis_matrices(target, source, *self._orders[1])
         with turn:
             logits, box, part = self._run_networks(channels, source, target, is_confined)
         return self._export(logits, box, part, from_model, source.shape)
 
     def _run_networks(
-        self, channels: list["_Channel"], source: Grid, target: Grid, is_confined: bool
+        self, channels: list[Channel], source: Grid, target: Grid, is_confined: bool
     ) -> tuple["torch.Tensor", Box, Box]:
         """Logits (label, z, y, x) of a box of the model's grid, the box, and the part of it (relative to it) that holds all muscle."""
         shape, matrices = target.shape, axis_matrices(source, target, *self._orders[0])
@@ -306,24 +310,12 @@ class Segmenter:
             if starts == all_starts:
                 return logits.read_mean(box), box, box
             labels = self._label(logits.read_sum(box)).cpu().numpy()
-            grown = _grow(starts, all_starts, labels)
+            grown = grow(starts, all_starts, labels)
             if grown == starts:
                 return logits.read_mean(box), box, _bounding_box(labels > 0, margin=(1, 1, 1), shape=labels.shape)
             starts = grown
 
-    def _open_channels(self, volumes: list[np.ndarray]) -> list["_Channel"]:
-        """Each channel, with the normalisation that the plan asks for."""
-        outside = None
-        if any(normaliser.use_mask_for_norm for normaliser in self._normalisers):
-            from nnunetv2.preprocessing.cropping.cropping import create_nonzero_mask
-
-            outside = create_nonzero_mask(np.stack(volumes)).astype(np.int8) - 1
-        return [
-            _normalise(volume, normaliser, outside)
-            for normaliser, volume in zip(self._normalisers, volumes, strict=True)
-        ]
-
-    def _resample(self, channels: list["_Channel"], matrices, box: Box) -> "torch.Tensor":
+    def _resample(self, channels: list[Channel], matrices, box: Box) -> "torch.Tensor":
         """Normalised channels (channel, z, y, x; float32) in a box of the model's grid."""
         import torch
 
@@ -337,7 +329,7 @@ class Segmenter:
         return torch.stack(part)
 
     def _choose_starts(
-        self, channels: list["_Channel"], source: Grid, target: Grid, matrices, all_starts: Starts
+        self, channels: list[Channel], source: Grid, target: Grid, matrices, all_starts: Starts
     ) -> Starts:
         """Of the tiles those that cover the core of the muscle which fold 0 sees in some of the image's slices; all where it sees none."""
         stride = max(1, round(COARSE_STRIDE * target.spacing_mm[0] / source.spacing_mm[0]))
@@ -352,13 +344,13 @@ class Segmenter:
         labels = self._label(logits.read_sum(find_hull(tiles))).cpu().numpy()
         chosen = []
         for axis, (starts, size) in enumerate(zip(all_starts, self._patch, strict=True)):
-            found = _find_extent(labels, axis)
+            found = find_extent(labels, axis)
             if found is None:
                 return all_starts
             if axis == 0:
                 core = slices[found[0] + 1 : found[1]] or slices[found[0] : found[1] + 1]
                 found = tuple(int((i + 0.5) * target.shape[0] / source.shape[0]) for i in (core[0], core[-1]))
-            chosen.append(_cover(starts, size, *found))
+            chosen.append(cover(starts, size, *found))
         return tuple(chosen)
 
     def _export(self, logits: "torch.Tensor", box: Box, part: Box, from_model, shape: tuple[int, ...]) -> np.ndarray:
@@ -391,51 +383,19 @@ class Segmenter:
 _RESAMPLING_KWARGS = ("resampling_fn_data_kwargs", "resampling_fn_probabilities_kwargs")
 
 
-def _open_normalisers(configuration, intensities: dict) -> list:
-    """nnU-Net's own normalisation of each channel.
+def _check_resampling(configuration: dict) -> None:
+    """Refuse a plan that resamples otherwise than nnU-Net does by default.
 
     Raises
     ------
     InvalidModel
-        If the plan resamples otherwise than nnU-Net does by default.
+        If it does.
     """
-    from nnunetv2.preprocessing.normalization import default_normalization_schemes as schemes
-
-    functions = {configuration.configuration[f"resampling_fn_{what}"] for what in ("data", "probabilities")}
+    functions = {configuration[f"resampling_fn_{what}"] for what in ("data", "probabilities")}
     if functions != {"resample_data_or_seg_to_shape"}:
         raise InvalidModel(
             f"The plan resamples by {', '.join(sorted(functions))}: plan with nnU-Net's default resampling."
         )
-    return [
-        getattr(schemes, name)(use_mask_for_norm=use_mask, intensityproperties=intensities[str(channel)])
-        for channel, (name, use_mask) in enumerate(
-            zip(configuration.normalization_schemes, configuration.use_mask_for_norm, strict=True)
-        )
-    ]
-
-
-@dataclass(frozen=True)
-class _Channel:
-    """Voxels (z, y, x); what resampling makes of them is normalised by (x - mean) / sd, before or after being the same."""
-
-    voxels: np.ndarray
-    mean: float = 0.0
-    sd: float = 1.0
-
-
-def _normalise(volume: np.ndarray, normaliser, outside: np.ndarray | None) -> _Channel:
-    """nnU-Net's normalisation; its usual one, the z-score of a whole volume, is left to where fewer voxels are."""
-    from nnunetv2.preprocessing.normalization.default_normalization_schemes import ZScoreNormalization
-
-    if type(normaliser) is not ZScoreNormalization or normaliser.use_mask_for_norm:
-        return _Channel(normaliser.run(volume.astype(np.float32), outside))
-    total = squares = 0.0
-    for plane in volume:
-        values = plane.astype(np.float64).ravel()
-        total, squares = total + values.sum(), squares + values @ values
-    mean = total / volume.size
-    variance = squares / volume.size - mean**2
-    return _Channel(volume, mean, max(float(np.sqrt(max(variance, 0.0))), 1e-8))
 
 
 def _nonzero_box(volumes: list[np.ndarray]) -> Box:
@@ -456,45 +416,6 @@ def _bounding_box(mask: np.ndarray, margin: tuple[int, ...], shape: tuple[int, .
     return tuple(
         slice(max(int(a) - m, 0), min(int(b) + 1 + m, n)) for (a, b), m, n in zip(ends, margin, shape, strict=True)
     )
-
-
-def _find_extent(labels: np.ndarray, axis: int) -> tuple[int, int] | None:
-    """First and last index along an axis of slices that hold more than a trace of a muscle; None where there is no muscle."""
-    counts = _count_by_slice(labels, axis)
-    rows = np.flatnonzero((counts > TRACE_PART * counts.sum(axis=0)).any(axis=1))
-    return (int(rows[0]), int(rows[-1])) if len(rows) else None
-
-
-def _count_by_slice(labels: np.ndarray, axis: int) -> np.ndarray:
-    """Voxels (slice along the axis, muscle)."""
-    slices = np.moveaxis(labels, axis, 0)
-    return np.array([np.bincount(part.ravel(), minlength=len(LABELS) + 1)[1:] for part in slices])
-
-
-def _cover(starts: tuple[int, ...], size: int, first: int, last: int) -> tuple[int, ...]:
-    """The fewest neighbouring tiles along an axis that hold its voxels first to last."""
-    i = max(i for i, start in enumerate(starts) if start <= first)
-    j = min((j for j, start in enumerate(starts) if start + size > last), default=len(starts) - 1)
-    return starts[i : max(i, j) + 1]
-
-
-def _grow(starts: Starts, all_starts: Starts, labels: np.ndarray) -> Starts:
-    """One tile more on every side where a muscle goes on beyond the covered slices; all tiles where one was not found."""
-    grown = []
-    for axis, (chosen, every) in enumerate(zip(starts, all_starts, strict=True)):
-        counts = _count_by_slice(labels, axis)
-        if not counts.any(axis=0).all():
-            return all_starts
-        i, j = every.index(chosen[0]), every.index(chosen[-1])
-        grown.append(every[max(i - _goes_on(counts), 0) : j + 1 + _goes_on(counts[::-1])])
-    return tuple(grown)
-
-
-def _goes_on(counts: np.ndarray) -> bool:
-    """Whether more than a trace of a muscle would lie before the first slice, if it went on tapering as in the first ones."""
-    edge, inner = counts[0].astype(float), counts[min(TAPER_SLICES, len(counts) - 1)]
-    beyond = edge**2 * TAPER_SLICES / 2 / np.maximum(inner - edge, 1e-9)
-    return bool((beyond > TRACE_PART * counts.sum(axis=0)).any())
 
 
 def _argmax(logits: "torch.Tensor") -> "torch.Tensor":
