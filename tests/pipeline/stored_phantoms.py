@@ -12,13 +12,13 @@ from models.imaging.dixon import CONTRASTS
 from models.imaging.nifti import combined_sha256, write_volume
 from models.imaging.phantom import Grid, Person, render
 
-SHORT_GRID = Grid((106, 86, 36), (4.21875, 4.21875, 6.0))
+SHORT_GRID, THIN_GRID = (Grid((106, 86, n), (4.21875, 4.21875, 6.0)) for n in (36, 20))
 MODEL = "phantom-v1"
 
 
-def store(home: Path, name: str, seed: int) -> ImageCase:
+def store(home: Path, name: str, seed: int, grid: Grid = SHORT_GRID) -> ImageCase:
     """Store a short phantom; the model of one fold is the quickest."""
-    dixon = render(Person(name, "F", 40, 168.0, 68.0), seed, SHORT_GRID).dixon
+    dixon = render(Person(name, "F", 40, 168.0, 68.0), seed, grid).dixon
     case = ImageCase(home, "synthetic", name, "30", "", 0, MODEL, "cpu", "bfloat16")
     (home / case.folder).mkdir(parents=True)
     hashes = {

@@ -18,7 +18,7 @@ from dagster_project.engine import LocalEngine
 from dagster_project.warehouse import declare_schema
 from models.imaging.dixon import CONTRASTS
 from models.imaging.nifti import read_volume
-from tests.pipeline.stored_phantoms import MODEL, mask_file, register_images, store
+from tests.pipeline.stored_phantoms import MODEL, THIN_GRID, mask_file, register_images, store
 
 ROOT = Path(__file__).parents[2]
 
@@ -64,6 +64,7 @@ def ledger(tmp_path_factory):
     home = tmp_path_factory.mktemp("home")
     names = ["good", "exception", "hang", "memory", "killed", "truncated"]
     cases = {name: store(home, name, 40 + i) for i, name in enumerate(names)}
+    cases["thin"] = store(home, "thin", 50, THIN_GRID)
     truncated = home / cases["truncated"].folder / "fat.nii.gz"
     truncated.write_bytes(truncated.read_bytes()[:-1000])
     connection = duckdb.connect()
@@ -83,6 +84,7 @@ def ledger(tmp_path_factory):
         "memory": ("done", None, 2, True),
         "killed": ("done", None, 2, False),
         "truncated": ("failed", "corrupt_volume", 1, False),
+        "thin": ("failed", "small_field_of_view", 1, False),
     }.items(),
 )
 def test_each_fault_costs_only_its_case_and_is_in_the_ledger(ledger, name, row):
@@ -127,7 +129,7 @@ def test_checks_see_missing_rows_and_failures(ledger):
     register_images(connection, "r", {name: dict.fromkeys(CONTRASTS, "0") for name in [*cases, "forgotten"]})
     complete, failure_rate = check_release(connection, MODEL, "r")
     assert not complete.passed and complete.metadata["without a row"].value == 1
-    assert not failure_rate.passed and failure_rate.metadata["failed"].value == 3
+    assert not failure_rate.passed and failure_rate.metadata["failed"].value == 4
 
 
 def test_killed_driver_leaves_whole_masks_only_and_the_rest_can_go_on(tmp_path):
