@@ -14,7 +14,6 @@ from dagster_project.settings import Settings
 from models.imaging.demo import draw_demo_1, write_release
 from models.imaging.nifti import read_volume
 from tests.pipeline.installation import ROOT, Installation, last_line
-from tests.pipeline.stored_phantoms import SHORT_GRID
 
 pytestmark = pytest.mark.faults
 N_CASES = 8
@@ -23,9 +22,9 @@ LEDGER = "SELECT participant_id, status, attempts, mask_sha256 FROM imaging.segm
 
 @pytest.fixture(scope="module")
 def release(tmp_path_factory) -> Path:
-    """A release of short phantoms."""
+    """A release of phantoms."""
     folder = tmp_path_factory.mktemp("releases") / "r1"
-    write_release(folder, draw_demo_1()[:N_CASES], grid=SHORT_GRID)
+    write_release(folder, draw_demo_1()[:N_CASES])
     return folder
 
 

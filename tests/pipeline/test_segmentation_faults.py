@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import duckdb
+import numpy as np
 import pytest
 
 from dagster_project import case_work
@@ -18,7 +19,8 @@ from dagster_project.engine import LocalEngine
 from dagster_project.warehouse import declare_schema
 from models.imaging.dixon import CONTRASTS
 from models.imaging.nifti import read_volume
-from tests.pipeline.stored_phantoms import MODEL, THIN_GRID, mask_file, register_images, store
+from models.segmentation.anatomy import LABELS
+from tests.pipeline.stored_phantoms import MODEL, THIN, mask_file, register_images, store
 
 ROOT = Path(__file__).parents[2]
 
@@ -64,7 +66,7 @@ def ledger(tmp_path_factory):
     home = tmp_path_factory.mktemp("home")
     names = ["good", "exception", "hang", "memory", "killed", "truncated"]
     cases = {name: store(home, name, 40 + i) for i, name in enumerate(names)}
-    cases["thin"] = store(home, "thin", 50, THIN_GRID)
+    cases["thin"] = store(home, "thin", 50, THIN)
     truncated = home / cases["truncated"].folder / "fat.nii.gz"
     truncated.write_bytes(truncated.read_bytes()[:-1000])
     connection = duckdb.connect()
@@ -109,7 +111,7 @@ def test_masks_are_verified_and_carry_their_provenance(ledger):
 
     _, cases = ledger
     labels, _ = read_volume(mask_file(cases["memory"]))
-    assert labels.any()
+    assert set(np.unique(labels)) == {0, *LABELS.values()}
     facts = json.loads(mask_file(cases["memory"]).with_name(f"{MODEL}_dseg.json").read_text())
     assert facts["precision"] == "bfloat16" and facts["options"] == {
         "tile_step": 0.5,
