@@ -2,9 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
-import threading
 import time
 from pathlib import Path
 
@@ -132,34 +129,3 @@ def test_checks_see_missing_rows_and_failures(ledger):
     complete, failure_rate = check_release(connection, MODEL, "r")
     assert not complete.passed and complete.metadata["without a row"].value == 1
     assert not failure_rate.passed and failure_rate.metadata["failed"].value == 4
-
-
-def test_killed_driver_leaves_whole_masks_only_and_the_rest_can_go_on(tmp_path):
-    """SIGKILL of the driver in mid-run, then a run of what has no mask: voxel for voxel as without the kill."""
-    cases = [store(tmp_path, f"case{i}", 60 + i) for i in range(3)]
-    script = tmp_path / "driver.py"
-    script.write_text(
-        "import sys\nfrom pathlib import Path\nfrom dagster_project.engine import LocalEngine\n"
-        "from dagster_project.case_work import ImageCase, segment\n"
-        f"cases = [ImageCase(Path({str(tmp_path)!r}), *row) for row in {[_row(case) for case in cases]!r}]\n"
-        "if __name__ == '__main__': list(LocalEngine(1).run(segment, cases, 300))\n"
-    )
-    driver = subprocess.Popen([sys.executable, script], cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)})
-    kill = threading.Timer(120, driver.kill)
-    kill.start()
-    while not mask_file(cases[0]).is_file() and driver.poll() is None:
-        time.sleep(0.05)
-    driver.kill()
-    driver.wait()
-    kill.cancel()
-    done = [case for case in cases if mask_file(case).with_name(f"{MODEL}_dseg.json").is_file()]
-    assert 1 <= len(done) < len(cases)
-    missing = [case for case in cases if case not in done]
-    assert all(outcome.code is None for outcome in LocalEngine(1).run(case_work.segment, missing, 300))
-    resumed = {case.participant_id: read_volume(mask_file(case))[0] for case in cases}
-    for outcome in LocalEngine(2).run(case_work.segment, cases, 300):
-        assert (read_volume(mask_file(outcome.case))[0] == resumed[outcome.case.participant_id]).all()
-
-
-def _row(case: ImageCase) -> tuple:
-    return case.study, case.participant_id, case.visit, case.image_sha256, 0, case.model, case.device, case.precision
