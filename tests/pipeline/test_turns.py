@@ -21,7 +21,7 @@ from models.segmentation.inference import Segmenter
 from tests.pipeline.stored_phantoms import mask_file, store
 
 ROOT = Path(__file__).parents[2]
-N_CASES = 5
+N_CASES = 4
 
 
 @dataclass(frozen=True)
