@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 export MYONORM_HOME ?= $(CURDIR)/data
 
-.PHONY: demo test lint update annotate correct dashboard dagster bench train-phantom export norms-report test-duckdb2
+.PHONY: demo test faults lint update annotate correct dashboard dagster bench train-phantom export norms-report test-duckdb2
 
 .venv/ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -16,6 +16,10 @@ demo: .venv/ready
 
 test: lint
 	$(BIN)/python -m pytest --quiet --durations=5
+
+# Kills of drivers, nodes and workers on real segmentations; some minutes.
+faults: .venv/ready
+	timeout 1800 $(BIN)/python -m pytest --quiet --durations=5 -m faults
 
 lint: .venv/ready
 	$(BIN)/ruff check .

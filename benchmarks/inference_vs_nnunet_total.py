@@ -18,10 +18,11 @@ import nibabel as nib
 import numpy as np
 
 from dagster_project.case_work import ImageCase, probe_precision, segment
-from dagster_project.engine import LocalEngine
+from dagster_project.engine import open_engine
+from dagster_project.settings import Settings
 from models.imaging.dixon import CONTRASTS
 from models.imaging.nifti import combined_sha256, read_volume, write_volume
-from models.imaging.phantom import Phantom, draw_person, render
+from models.imaging.phantom import REDUCED_GRID, Grid, Phantom, draw_person, render
 from models.segmentation.evaluation import score_labels
 from models.segmentation.inference import Model, open_model
 
@@ -31,10 +32,9 @@ TRAINER, PLANS = "nnUNetTrainer", "nnUNetPlans"
 MIN_BASE_FEATURES = 16
 
 
-def draw_phantoms(n: int) -> list[Phantom]:
-    """Phantoms of unseen seeds."""
-    people = (draw_person(np.random.default_rng([FIRST_SEED + i, 7]), str(i)) for i in range(n))
-    return [render(person, FIRST_SEED + i) for i, person in enumerate(people)]
+def draw_phantom(seed: int, grid: Grid = REDUCED_GRID) -> Phantom:
+    """The phantom of a seed."""
+    return render(draw_person(np.random.default_rng([seed, 7]), str(seed)), seed, grid)
 
 
 def store_case(home: Path, name: str, phantom: Phantom, model: str) -> ImageCase:
@@ -104,10 +104,10 @@ def run_ours(home: Path, n: int) -> float:
 
 
 def segment_stored(home: Path, n: int) -> None:
-    """What the cohort run does with cases: probe the precision, then segment in as many processes as there are cores."""
+    """What the cohort run does with cases: probe the precision, then segment, one network a core at a time."""
     rows = json.loads((home / "cases.json").read_text())[:n]
     cases = [ImageCase(home, *row) for row in rows]
-    engine = LocalEngine(len(os.sched_getaffinity(0)))
+    engine = open_engine(Settings(), takes_turns=True)
     (probe,) = engine.run(probe_precision, cases[:1], 600)
     cases = [ImageCase(home, *row, precision=probe.result) for row in rows]
     failed = [outcome.message for outcome in engine.run(segment, cases, 600) if outcome.code]
@@ -122,12 +122,12 @@ def score(masks: list[np.ndarray], references: list[np.ndarray]) -> np.ndarray:
 
 def main() -> None:
     """Print the three figures."""
-    model = open_model(os.environ.get("MYONORM_MODEL", "phantom-v1"))
+    model = open_model(Settings().model)
     plans = json.loads((model.folder / "plans.json").read_text())
     features = plans["configurations"][model.configuration]["architecture"]["arch_kwargs"]["features_per_stage"]
     if features[0] < MIN_BASE_FEATURES:
         raise SystemExit("The comparison asks for at least 16 base features.")
-    phantoms = draw_phantoms(N_CASES)
+    phantoms = [draw_phantom(FIRST_SEED + i) for i in range(N_CASES)]
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
         names = [f"phantom{i}" for i in range(N_CASES)]

@@ -4,6 +4,7 @@ Each function reads verified files, writes files atomically, and returns a small
 """
 
 import json
+import os
 import time
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -15,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from dagster_project.identity import Identity
+from dagster_project.turns import Turn
 from models.imaging.dixon import CONTRASTS, DixonSet
 from models.imaging.intake import read_case
 from models.imaging.layout import Case
@@ -123,7 +125,7 @@ class Excluded(Exception):
 
 @dataclass(frozen=True)
 class StoredMask:
-    """A written mask: path relative to MYONORM_HOME, hash, seconds, device."""
+    """A written mask: path relative to MYONORM_HOME, hash, seconds of work (waiting for a turn left out), device."""
 
     mask_path: str
     mask_sha256: str
@@ -133,6 +135,8 @@ class StoredMask:
 
 def segment(case: ImageCase) -> StoredMask:
     """Verified volumes -> label map, stored beside them with its provenance.
+
+    The network waits for its turn: as many run at a time as there are cores for, or one on a GPU.
 
     Raises
     ------
@@ -149,8 +153,10 @@ def segment(case: ImageCase) -> StoredMask:
     )
     dixon = _read_dixon(case)
     check_geometry(dixon.volumes["in"].shape, dixon.affine, model.geometry)
-    labels = segmenter.segment(dixon)
+    turn = Turn(count_turns(device, case.threads))
+    labels = segmenter.segment(dixon, turn=turn)
     path = case.folder / f"{model.model_version}_dseg.nii.gz"
+    _remove_leftovers(case.home / path)
     provenance = {
         "study": case.study,
         "model_version": model.model_version,
@@ -158,12 +164,28 @@ def segment(case: ImageCase) -> StoredMask:
         "source_sha256": case.image_sha256,
         "device": device,
         "precision": case.precision,
-        "options": {"tile_step": TILE_STEP, "mirroring": False, "low_memory": case.is_low_memory},
+        "options": {
+            "tile_step": TILE_STEP,
+            "mirroring": False,
+            "low_memory": case.is_low_memory,
+            "min_component_ml": model.min_component_ml,
+        },
         "versions": {package: version(package) for package in ("torch", "nnunetv2", "numpy", "scipy")},
-        "seconds": round(time.monotonic() - started, 3),
+        "seconds": round(time.monotonic() - started - turn.waited_s, 3),
     }
     sha256 = write_volume(case.home / path, labels, dixon.affine, provenance)
-    return StoredMask(str(path), sha256, time.monotonic() - started, device)
+    return StoredMask(str(path), sha256, time.monotonic() - started - turn.waited_s, device)
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Remove what a process that was killed in mid-writing has left beside a volume and its sidecar."""
+    for leftover in path.parent.glob(f".{path.name.removesuffix('.nii.gz')}.*.tmp"):
+        leftover.unlink(missing_ok=True)
+
+
+def count_turns(device: str, threads: int) -> int:
+    """Networks that run at a time: one on a GPU, else as many as there are cores for their threads."""
+    return 1 if device == "cuda" else max(1, len(os.sched_getaffinity(0)) // threads)
 
 
 def probe_precision(case: ImageCase) -> str:

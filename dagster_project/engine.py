@@ -57,13 +57,16 @@ class Engine(Protocol):
         """
 
 
-def open_engine(settings: Settings) -> Engine:
-    """The engine that MYONORM_ENGINE names, with MYONORM_WORKERS processes."""
+def open_engine(settings: Settings, takes_turns: bool = False) -> Engine:
+    """The engine that MYONORM_ENGINE names, with MYONORM_WORKERS processes.
+
+    Where the cases take turns (`turns.py`) there are more: one here, one a slot in a Ray cluster.
+    """
     if settings.engine == "local":
-        return LocalEngine(settings.local_workers)
+        return LocalEngine(settings.local_workers + takes_turns)
     from dagster_project.ray_engine import RayEngine
 
-    return RayEngine(settings.ray_address, settings.workers, settings.device == "cuda")
+    return RayEngine(settings.ray_address, settings.workers, settings.device == "cuda", 1 + takes_turns)
 
 
 @dataclass(frozen=True)

@@ -21,11 +21,12 @@ _MAX_DEATHS_AT_START = 20
 
 @dataclass(frozen=True)
 class RayEngine:
-    """Actors on the cluster at `address` ("auto": the running one); as many as it has cores or GPUs, or `workers`."""
+    """Actors on the cluster at `address` ("auto": the running one): `per_slot` a slot, as many slots as it has cores or GPUs, or `workers`."""
 
     address: str = "auto"
     workers: int | None = None
     is_gpu: bool = False
+    per_slot: int = 1
 
     def run(
         self,
@@ -49,8 +50,8 @@ class RayEngine:
             return
         self._connect()
         actor_class = self._define_actor(dict(environment or {}))
-        n_slots = min(self._count_slots(), len(waiting))
-        slots = [_Slot(actor_class.remote(memory_bytes)) for _ in range(n_slots)]
+        n_actors = min(self._count_actors(), len(waiting))
+        slots = [_Slot(actor_class.remote(memory_bytes)) for _ in range(n_actors)]
         deaths: Counter[int] = Counter()
         try:
             while waiting or any(slot.is_busy for slot in slots):
@@ -84,14 +85,16 @@ class RayEngine:
     def _define_actor(self, environment: dict[str, str]):
         import ray
 
-        needs = {"num_cpus": 0, "num_gpus": 1} if self.is_gpu else {"num_cpus": 1}
+        share = 1 / self.per_slot
+        needs = {"num_cpus": 0, "num_gpus": share} if self.is_gpu else {"num_cpus": share}
         runtime = {"runtime_env": {"env_vars": environment}} if environment else {}
         return ray.remote(max_restarts=0, **needs, **runtime)(_Worker)
 
-    def _count_slots(self) -> int:
+    def _count_actors(self) -> int:
         import ray
 
-        return self.workers or max(1, int(ray.cluster_resources().get("GPU" if self.is_gpu else "CPU", 1)))
+        slots = self.workers or max(1, int(ray.cluster_resources().get("GPU" if self.is_gpu else "CPU", 1)))
+        return slots * self.per_slot
 
     def _connect(self) -> None:
         import ray

@@ -46,7 +46,7 @@ FAILURE_RATE = dg.AssetCheckSpec(
 def segmentation(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.MaterializeResult:
     settings = load_settings()
     model_version, release = open_model(settings.model).model_version, context.partition_key
-    workers = engine.open_engine(settings)
+    workers = engine.open_engine(settings, takes_turns=True)
     with warehouse.connect() as connection:
         cases = list_cases(connection, settings, model_version, release)
         precision = choose_precision(connection, workers, model_version, cases)

@@ -6,7 +6,9 @@ retries belong to the orchestration; training to `training.py`.
 
 import hashlib
 import json
+import math
 import time
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,9 +17,11 @@ import numpy as np
 
 from models.imaging.dixon import CONTRASTS, DixonSet
 from models.segmentation.anatomy import LABELS
+from models.segmentation.confinement import cover, find_extent, grow
 from models.segmentation.geometry import ModelGeometry
-from models.segmentation.resampling import Box, Grid, axis_matrices, resample, rows_inside
-from models.segmentation.sliding_window import n_tiles, predict_logits, tile_weights
+from models.segmentation.normalisation import Channel, open_channels, open_normalisers
+from models.segmentation.resampling import Box, Grid, axis_matrices, narrow, resample, rows_inside
+from models.segmentation.sliding_window import LogitSum, Starts, find_hull, list_starts, list_tiles, tile_weights
 
 if TYPE_CHECKING:
     import torch
@@ -32,12 +36,11 @@ PRECISIONS = {
 }
 """Name -> torch's number format, and whether channels are stored last."""
 
-COARSE_STRIDE = 3  # slices of the model's grid; at 4 the shipped model begins to miss small psoas
+COARSE_STRIDE = 5  # slices of the model's grid
 COARSE_TILES_PART = 0.25  # the coarse pass is made where it takes at most this part of the full pass's tiles
-MARGIN_PART = 0.25  # of the patch, around what the coarse pass finds
 EXPORT_SLICES = 16
 MIN_AGREEMENT = 0.99  # of muscle voxels with float32's label, for a narrower number format
-MIN_GAIN = 1.2  # in seconds, for leaving float32
+MIN_GAIN = 1.2  # in seconds, for another format: what is about as quick must not change from probe to probe
 
 
 class InvalidModel(ValueError):
@@ -52,6 +55,8 @@ class Model:
     ----------
     label_map
         Our label of each of the network's; None where they are the same.
+    min_component_ml
+        Connected components of a label below this are removed from masks; 0 = none, the default. The card has to name it.
     """
 
     folder: Path
@@ -59,6 +64,7 @@ class Model:
     configuration: str
     geometry: ModelGeometry
     label_map: tuple[int, ...] | None
+    min_component_ml: float
     manifest_sha256: str
     fold_files: tuple[str, ...]
     card: str
@@ -70,7 +76,8 @@ def open_model(name_or_folder: str) -> Model:
     Raises
     ------
     InvalidModel
-        If there is no such model, a file is absent or differs from the manifest, or the model reads other channels.
+        If there is no such model, a file is absent or differs from the manifest, the model reads other channels, or it removes
+        small components and its card does not say so.
     """
     folder = (
         REGISTRY / name_or_folder if (REGISTRY / name_or_folder / "manifest.json").is_file() else Path(name_or_folder)
@@ -96,12 +103,18 @@ def open_model(name_or_folder: str) -> Model:
             f"Model {folder.name} reads the channels {', '.join(channels)}, not {', '.join(CONTRASTS)}: train it on the four"
             " Dixon contrasts in this order, or choose another model."
         )
+    min_component_ml = manifest.get("min_component_ml", 0.0)
+    if min_component_ml and "min_component_ml" not in card:
+        raise InvalidModel(
+            f"Model {folder.name} removes small components and its card does not say so: add min_component_ml to it."
+        )
     return Model(
         folder=folder,
         model_version=manifest["model_version"],
         configuration=manifest["configuration"],
         geometry=ModelGeometry.from_plans(plans, manifest["configuration"]),
         label_map=tuple(manifest["label_map"]) if "label_map" in manifest else None,
+        min_component_ml=min_component_ml,
         manifest_sha256=hashlib.sha256(manifest_bytes).hexdigest(),
         fold_files=tuple(sorted(name for name in manifest["sha256"] if name.startswith("fold_"))),
         card=card,
@@ -125,7 +138,7 @@ def choose_device(wanted: str) -> str:
 def choose_precision(model: Model, device: str, dixon: DixonSet) -> str:
     """The quickest of `PRECISIONS` on the middle tile of a case, among those that give float32's labels; else float32.
 
-    A narrower format has to label 99 % of the muscle voxels as float32 does and to be 1.2 times as quick. Where the tile
+    A format has to label 99 % of the muscle voxels as float32 does and to be 1.2 times as quick as the one before. Where the tile
     shows no muscle nothing is proved, and float32 it is.
     """
     one_fold = replace(model, fold_files=model.fold_files[:1])
@@ -137,10 +150,20 @@ def choose_precision(model: Model, device: str, dixon: DixonSet) -> str:
     for precision in PRECISIONS:
         is_muscle = (reference > 0) | (labels[precision] > 0)
         agreement = (labels[precision] == reference)[is_muscle].mean() if is_muscle.any() else 0.0
-        is_quicker = seconds[precision] * (MIN_GAIN if quickest == "float32" else 1) < seconds[quickest]
-        if agreement >= MIN_AGREEMENT and is_quicker:
+        if agreement >= MIN_AGREEMENT and seconds[precision] * MIN_GAIN < seconds[quickest]:
             quickest = precision
     return quickest
+
+
+def remove_components(labels: np.ndarray, min_voxels: float) -> None:
+    """Set to 0 what is connected, by faces, to fewer than `min_voxels` voxels of its label."""
+    from scipy import ndimage
+
+    for value in LABELS.values():
+        components, _ = ndimage.label(labels == value)
+        is_small = np.bincount(components.ravel()) < min_voxels
+        is_small[0] = False
+        labels[is_small[components]] = 0
 
 
 class Segmenter:
@@ -183,22 +206,27 @@ class Segmenter:
             self._networks.append(network.eval())
         self._device = device
         self._label_map = model.label_map and torch.tensor(model.label_map, dtype=torch.uint8, device=device)
+        self._min_component_ml = model.min_component_ml
         self._sums = (torch.float16, "cpu") if is_low_memory else (torch.float32, device)
         self._patch = tuple(configuration.patch_size)
         self._weights = tile_weights(self._patch)
         self._spacing = tuple(configuration.spacing)
         self._transpose = tuple(plans.transpose_forward)
-        self._normalisers = _open_normalisers(configuration, plans.foreground_intensity_properties_per_channel)
+        self._normalisers = open_normalisers(configuration, plans.foreground_intensity_properties_per_channel)
+        _check_resampling(configuration.configuration)
         self._orders = [
             (kwargs["order"], kwargs["order_z"], kwargs["force_separate_z"])
             for kwargs in map(configuration.configuration.get, _RESAMPLING_KWARGS)
         ]
 
-    def segment(self, dixon: DixonSet, is_confined: bool = True) -> np.ndarray:
+    def segment(
+        self, dixon: DixonSet, is_confined: bool = True, turn: AbstractContextManager | None = None
+    ) -> np.ndarray:
         """Label map (x, y, z; uint8) of a case on its own RAS+ grid.
 
-        With `is_confined`, fold 0 looks at every third slice first, and the tiles of all folds cover only what lies around the
-        muscles found, unless this saves little, a muscle was not found, or one reaches the edge of what was covered.
+        With `is_confined`, fold 0 looks at every fifth slice first, and all folds at those tiles only that cover the muscle found. Tiles
+        are added where a muscle goes on beyond them, and all are taken where one is not found or the coarse pass would save little.
+        `turn` is held while the network works: not while the images are normalised, nor while labels are brought to their grid.
 
         Raises
         ------
@@ -212,12 +240,16 @@ class Segmenter:
         labels = np.zeros(volumes[0].shape, np.uint8)
         try:
             with torch.inference_mode():
-                labels[crop] = self._segment_crop([volume[crop] for volume in volumes], spacing, is_confined)
+                cropped = [volume[crop] for volume in volumes]
+                labels[crop] = self._segment_crop(cropped, spacing, is_confined, turn or nullcontext())
         except RuntimeError as error:
             if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
                 raise MemoryError from error
             raise
-        return labels.transpose(np.argsort(self._transpose)).T
+        labels = labels.transpose(np.argsort(self._transpose)).T
+        if self._min_component_ml:
+            remove_components(labels, self._min_component_ml * 1000 / abs(np.linalg.det(dixon.affine[:3, :3])))
+        return labels
 
     def probe(self, dixon: DixonSet) -> tuple[np.ndarray, float]:
         """Labels of the middle tile of a case, and the seconds it took (the better of two)."""
@@ -225,13 +257,19 @@ class Segmenter:
 
         volumes, spacing = self._orient(dixon)
         source, target = self._grids(volumes[0].shape, spacing)
-        box = tuple(_widen(slice(n // 2, n // 2), size, n) for n, size in zip(target.shape, self._patch, strict=True))
+        starts = list_starts(target.shape, self._patch, TILE_STEP)
+        (tile,) = list_tiles(tuple(axis[len(axis) // 2 :][:1] for axis in starts), self._patch, target.shape)
         seconds = []
         with torch.inference_mode():
-            channels, to_model = self._normalise(volumes), axis_matrices(source, target, *self._orders[0])
+            channels, matrices = (
+                open_channels(volumes, self._normalisers),
+                axis_matrices(source, target, *self._orders[0]),
+            )
             for _ in range(2):
                 started = time.perf_counter()
-                labels = self._label(self._predict(self._networks, channels, to_model, box)).cpu().numpy()
+                logits = LogitSum(self._networks, target.shape, self._weights, self._memory_format, *self._sums)
+                logits.add(self._resample(channels, matrices, tile), [tile])
+                labels = self._label(logits.read_sum(tile)).cpu().numpy()
                 seconds.append(time.perf_counter() - started)
         return labels, min(seconds)
 
@@ -245,66 +283,75 @@ class Segmenter:
         new_shape = (round(n * a / b) for n, a, b in zip(shape, spacing, self._spacing, strict=True))
         return Grid(tuple(shape), spacing), Grid(tuple(new_shape), self._spacing)
 
-    def _segment_crop(self, volumes: list[np.ndarray], spacing: tuple[float, ...], is_confined: bool) -> np.ndarray:
+    def _segment_crop(
+        self, volumes: list[np.ndarray], spacing: tuple[float, ...], is_confined: bool, turn
+    ) -> np.ndarray:
         source, target = self._grids(volumes[0].shape, spacing)
-        shape = target.shape
-        channels = self._normalise(volumes)
-        to_model = axis_matrices(source, target, *self._orders[0])
+        channels = open_channels(volumes, self._normalisers)
         from_model = axis_matrices(target, source, *self._orders[1])
-        everything = tuple(slice(0, n) for n in shape)
-        box = self._find_muscle(channels, to_model, shape) if is_confined else None
-        if box is not None:
-            logits = self._predict(self._networks, channels, to_model, box)
-            muscle = _bounding_box(self._label(logits).cpu().numpy(), margin=(1, 1, 1), shape=logits.shape[1:])
-            if muscle and not _touches(muscle, box, shape):
-                return self._export(logits, box, muscle, from_model, source.shape)
-        logits = self._predict(self._networks, channels, to_model, everything)
-        return self._export(logits, everything, everything, from_model, source.shape)
+        with turn:
+            logits, box, part = self._run_networks(channels, source, target, is_confined)
+        return self._export(logits, box, part, from_model, source.shape)
 
-    def _normalise(self, volumes: list[np.ndarray]) -> list["torch.Tensor"]:
-        """Each channel (z, y, x; float32) normalised as the plan says."""
+    def _run_networks(
+        self, channels: list[Channel], source: Grid, target: Grid, is_confined: bool
+    ) -> tuple["torch.Tensor", Box, Box]:
+        """Logits (label, z, y, x) of a box of the model's grid, the box, and the part of it (relative to it) that holds all muscle."""
+        shape, matrices = target.shape, axis_matrices(source, target, *self._orders[0])
+        all_starts = list_starts(shape, self._patch, TILE_STEP)
+        starts = self._choose_starts(channels, source, target, matrices, all_starts) if is_confined else all_starts
+        logits = LogitSum(self._networks, shape, self._weights, self._memory_format, *self._sums)
+        done: list[Box] = []
+        while True:
+            tiles = [tile for tile in list_tiles(starts, self._patch, shape) if tile not in done]
+            logits.add(self._resample(channels, matrices, find_hull(tiles)), tiles)
+            done += tiles
+            box = find_hull(done)
+            if starts == all_starts:
+                return logits.read_mean(box), box, box
+            labels = self._label(logits.read_sum(box)).cpu().numpy()
+            grown = grow(starts, all_starts, labels)
+            if grown == starts:
+                return logits.read_mean(box), box, _bounding_box(labels > 0, margin=(1, 1, 1), shape=labels.shape)
+            starts = grown
+
+    def _resample(self, channels: list[Channel], matrices, box: Box) -> "torch.Tensor":
+        """Normalised channels (channel, z, y, x; float32) in a box of the model's grid."""
         import torch
 
-        outside = None
-        if any(normaliser.use_mask_for_norm for normaliser in self._normalisers):
-            from nnunetv2.preprocessing.cropping.cropping import create_nonzero_mask
+        matrix, slices = narrow(matrices[0], box[0])
+        part = []
+        for channel in channels:
+            voxels = torch.from_numpy(channel.voxels[slices].astype(np.float32)).to(self._device)
+            part.append(
+                (resample(voxels, (matrix, *matrices[1:]), (slice(None), *box[1:])) - channel.mean) / channel.sd
+            )
+        return torch.stack(part)
 
-            outside = create_nonzero_mask(np.stack(volumes)).astype(np.int8) - 1
-        return [
-            torch.from_numpy(normaliser.run(volume.astype(np.float32, order="C"), outside)).to(self._device)
-            for normaliser, volume in zip(self._normalisers, volumes, strict=True)
-        ]
-
-    def _predict(self, networks, channels: list["torch.Tensor"], to_model, box: Box) -> "torch.Tensor":
-        """Logits (label, z, y, x) of a box of the model's grid."""
-        import torch
-
-        data = torch.stack([resample(channel, to_model, box) for channel in channels])
-        return predict_logits(networks, data, self._weights, TILE_STEP, self._memory_format, *self._sums)
-
-    def _find_muscle(self, channels: list["torch.Tensor"], to_model, shape: tuple[int, ...]) -> Box | None:
-        """Box of the model's grid around the muscles that fold 0 sees in every third slice; None = the whole grid."""
-        import torch
-
-        strides = (COARSE_STRIDE, 1, 1)
-        coarse = tuple(slice(stride // 2, n, stride) for n, stride in zip(shape, strides, strict=True))
-        coarse_shape = [len(range(n)[rows]) for n, rows in zip(shape, coarse, strict=True)]
-        n_full = len(self._networks) * n_tiles(shape, self._patch, TILE_STEP)
-        if n_tiles(coarse_shape, self._patch, 1.0) > COARSE_TILES_PART * n_full:
-            return None
-        data = torch.stack([resample(channel, to_model, coarse) for channel in channels])
-        logits = predict_logits(self._networks[:1], data, self._weights, 1.0, self._memory_format, *self._sums)
-        labels = self._label(logits).cpu().numpy()
-        if len(np.unique(labels)) <= len(LABELS):
-            return None
-        found = _bounding_box(labels, margin=(1, 0, 0), shape=coarse_shape)
-        margins = [int(size * MARGIN_PART) for size in self._patch]
-        box = tuple(
-            _widen(slice(part.start * stride - margin, part.stop * stride + margin), size, n)
-            for part, stride, margin, size, n in zip(found, strides, margins, self._patch, shape, strict=True)
-        )
-        n_box = len(self._networks) * n_tiles([part.stop - part.start for part in box], self._patch, TILE_STEP)
-        return box if n_box < n_full else None
+    def _choose_starts(
+        self, channels: list[Channel], source: Grid, target: Grid, matrices, all_starts: Starts
+    ) -> Starts:
+        """Of the tiles those that cover the core of the muscle which fold 0 sees in some of the image's slices; all where it sees none."""
+        stride = max(1, round(COARSE_STRIDE * target.spacing_mm[0] / source.spacing_mm[0]))
+        slices = range(stride // 2, source.shape[0], stride)
+        shape = (len(slices), *target.shape[1:])
+        tiles = list_tiles(list_starts(shape, self._patch, 1.0), self._patch, shape)
+        if len(tiles) > COARSE_TILES_PART * len(self._networks) * math.prod(map(len, all_starts)):
+            return all_starts
+        box = (slice(slices.start, slices.stop, stride), slice(0, shape[1]), slice(0, shape[2]))
+        logits = LogitSum(self._networks[:1], shape, self._weights, self._memory_format, *self._sums)
+        logits.add(self._resample(channels, (None, *matrices[1:]), box), tiles)
+        labels = self._label(logits.read_sum(find_hull(tiles))).cpu().numpy()
+        chosen = []
+        for axis, (starts, size) in enumerate(zip(all_starts, self._patch, strict=True)):
+            found = find_extent(labels, axis)
+            if found is None:
+                return all_starts
+            if axis == 0:
+                core = slices[found[0] + 1 : found[1]] or slices[found[0] : found[1] + 1]
+                found = tuple(int((i + 0.5) * target.shape[0] / source.shape[0]) for i in (core[0], core[-1]))
+            chosen.append(cover(starts, size, *found))
+        return tuple(chosen)
 
     def _export(self, logits: "torch.Tensor", box: Box, part: Box, from_model, shape: tuple[int, ...]) -> np.ndarray:
         """Label map (uint8) on the image's grid: logits of `box` resampled where they depend on `part` (relative to `box`).
@@ -336,27 +383,19 @@ class Segmenter:
 _RESAMPLING_KWARGS = ("resampling_fn_data_kwargs", "resampling_fn_probabilities_kwargs")
 
 
-def _open_normalisers(configuration, intensities: dict) -> list:
-    """nnU-Net's own normalisation of each channel.
+def _check_resampling(configuration: dict) -> None:
+    """Refuse a plan that resamples otherwise than nnU-Net does by default.
 
     Raises
     ------
     InvalidModel
-        If the plan resamples otherwise than nnU-Net does by default.
+        If it does.
     """
-    from nnunetv2.preprocessing.normalization import default_normalization_schemes as schemes
-
-    functions = {configuration.configuration[f"resampling_fn_{what}"] for what in ("data", "probabilities")}
+    functions = {configuration[f"resampling_fn_{what}"] for what in ("data", "probabilities")}
     if functions != {"resample_data_or_seg_to_shape"}:
         raise InvalidModel(
             f"The plan resamples by {', '.join(sorted(functions))}: plan with nnU-Net's default resampling."
         )
-    return [
-        getattr(schemes, name)(use_mask_for_norm=use_mask, intensityproperties=intensities[str(channel)])
-        for channel, (name, use_mask) in enumerate(
-            zip(configuration.normalization_schemes, configuration.use_mask_for_norm, strict=True)
-        )
-    ]
 
 
 def _nonzero_box(volumes: list[np.ndarray]) -> Box:
@@ -376,21 +415,6 @@ def _bounding_box(mask: np.ndarray, margin: tuple[int, ...], shape: tuple[int, .
         return None
     return tuple(
         slice(max(int(a) - m, 0), min(int(b) + 1 + m, n)) for (a, b), m, n in zip(ends, margin, shape, strict=True)
-    )
-
-
-def _widen(part: slice, size: int, n: int) -> slice:
-    """A part at least `size` long about the same centre, within 0..n."""
-    missing = max(size - (part.stop - part.start), 0)
-    start = min(max(part.start - missing // 2, 0), max(n - size, 0))
-    return slice(start, min(max(part.stop + missing - missing // 2, start + size), n))
-
-
-def _touches(muscle: Box, box: Box, shape: tuple[int, ...]) -> bool:
-    """Whether muscle (box relative to `box`) reaches a side of `box` that is no side of the image."""
-    return any(
-        (inner.start == 0 and outer.start > 0) or (outer.start + inner.stop == outer.stop < n)
-        for inner, outer, n in zip(muscle, box, shape, strict=True)
     )
 
 

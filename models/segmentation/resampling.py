@@ -56,18 +56,26 @@ def axis_matrix(n: int, m: int, order: int) -> "torch.Tensor":
     return torch.from_numpy(matrix.astype(np.float32))
 
 
+def narrow(matrix: "torch.Tensor | None", rows: slice) -> tuple["torch.Tensor | None", slice]:
+    """What makes the wanted rows out of fewer samples: a matrix, and the samples it takes."""
+    if matrix is None:
+        return None, rows
+    matrix = matrix[rows]
+    used = matrix.any(dim=0).nonzero()
+    support = slice(int(used.min()), int(used.max()) + 1)
+    return matrix[:, support], support
+
+
 def resample(volume: "torch.Tensor", matrices, box: Box) -> "torch.Tensor":
     """The part `box` (on the target grid) of a volume (..., z, y, x) after resampling."""
     import torch
 
     for axis, (matrix, rows) in enumerate(zip(matrices, box, strict=True), start=volume.ndim - 3):
+        matrix, samples = narrow(matrix, rows)
+        volume = volume[(slice(None),) * axis + (samples,)]
         if matrix is None:
-            volume = volume[(slice(None),) * axis + (rows,)]
             continue
-        matrix = matrix[rows]
-        used = matrix.any(dim=0).nonzero()
-        support = slice(int(used.min()), int(used.max()) + 1)
-        matrix, volume = matrix[:, support].to(volume), volume[(slice(None),) * axis + (support,)]
+        matrix = matrix.to(volume)
         if axis == volume.ndim - 1:
             volume = volume @ matrix.T
         else:

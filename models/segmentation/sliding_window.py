@@ -9,29 +9,41 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from models.segmentation.resampling import Box
+
 if TYPE_CHECKING:
     import torch
 
-
+Starts = tuple[tuple[int, ...], ...]
 _MIN_HALF_WEIGHT = 2**-10  # smaller ones lose their logits to underflow
 
 
-def list_tiles(shape: Sequence[int], patch: Sequence[int], step: float) -> list[tuple[slice, ...]]:
-    """Tiles covering a volume at least as large as the patch; neighbours lie at most `step` patches apart.
+def list_starts(shape: Sequence[int], patch: Sequence[int], step: float) -> Starts:
+    """Where tiles begin along each axis, so that neighbours lie at most `step` patches apart; 0 where the patch is longer.
 
     Equal to nnunetv2 2.8.1 `compute_steps_for_sliding_window`.
     """
     starts = []
-    for n, size in zip(shape, patch, strict=True):
+    for n, size in zip(np.maximum(shape, patch), patch, strict=True):
         n_steps = int(np.ceil((n - size) / (size * step))) + 1
         distance = (n - size) / (n_steps - 1) if n_steps > 1 else 0
-        starts.append([int(np.round(distance * i)) for i in range(n_steps)])
-    return [tuple(slice(a, a + size) for a, size in zip(corner, patch, strict=True)) for corner in product(*starts)]
+        starts.append(tuple(int(np.round(distance * i)) for i in range(n_steps)))
+    return tuple(starts)
 
 
-def n_tiles(shape: Sequence[int], patch: Sequence[int], step: float) -> int:
-    """Number of tiles that a volume takes."""
-    return len(list_tiles(np.maximum(shape, patch), patch, step))
+def list_tiles(starts: Starts, patch: Sequence[int], shape: Sequence[int]) -> list[Box]:
+    """The tiles that begin there, within a volume of this shape."""
+    ends = zip(patch, shape, strict=True)
+    return list(
+        product(*([slice(a, min(a + size, n)) for a in axis] for axis, (size, n) in zip(starts, ends, strict=True)))
+    )
+
+
+def find_hull(tiles: Sequence[Box]) -> Box:
+    """The box around all tiles."""
+    return tuple(
+        slice(min(part.start for part in axis), max(part.stop for part in axis)) for axis in zip(*tiles, strict=True)
+    )
 
 
 def tile_weights(patch: Sequence[int]) -> "torch.Tensor":
@@ -49,39 +61,56 @@ def tile_weights(patch: Sequence[int]) -> "torch.Tensor":
     return torch.from_numpy(weights.astype(np.float32))
 
 
-def predict_logits(
-    networks: Sequence["torch.nn.Module"],
-    data: "torch.Tensor",
-    weights: "torch.Tensor",
-    step: float,
-    memory_format: "torch.memory_format",
-    sum_dtype: "torch.dtype",
-    sum_device: str,
-) -> "torch.Tensor":
-    """Logits (label, z, y, x) of preprocessed data (channel, z, y, x): mean over networks and tiles, weighted within a tile.
+class LogitSum:
+    """Sum over tiles and networks of logits (label, z, y, x) on a grid of `shape`, weighted within a tile.
 
-    The data are padded with zeros on both sides where they are smaller than a tile. Sums are kept in `sum_dtype` on `sum_device`.
+    Where the grid is shorter than a tile, the network sees zeros on both sides. Sums are kept in `dtype` on `device`.
     """
-    import torch
-    from torch.nn.functional import pad
 
-    shape, patch = data.shape[1:], weights.shape
-    missing = [max(size - n, 0) for n, size in zip(shape, patch, strict=True)]
-    data = pad(data, [side for n in reversed(missing) for side in (n // 2, n - n // 2)])
-    first = next(networks[0].parameters())
-    weights, data = weights.to(sum_device), data.to(first)
-    if sum_dtype == torch.float16:
-        weights = weights.clamp(min=_MIN_HALF_WEIGHT)
-    total = None
-    weight_sum = torch.zeros(data.shape[1:], dtype=sum_dtype, device=sum_device)
-    for tile in list_tiles(data.shape[1:], patch, step):
-        part = data[(slice(None), *tile)][None].contiguous(memory_format=memory_format)
-        weight_sum[tile] += weights.to(sum_dtype)
-        for network in networks:
-            logits = network(part)[0].to(sum_device, torch.float32) * weights
-            if total is None:
-                total = torch.zeros((len(logits), *data.shape[1:]), dtype=sum_dtype, device=sum_device)
-            total[(slice(None), *tile)] += logits.to(sum_dtype)
-    total /= weight_sum * len(networks)
-    inside = [slice(n // 2, n // 2 + size) for n, size in zip(missing, shape, strict=True)]
-    return total[(slice(None), *inside)]
+    def __init__(
+        self,
+        networks: Sequence["torch.nn.Module"],
+        shape: Sequence[int],
+        weights: "torch.Tensor",
+        memory_format: "torch.memory_format",
+        dtype: "torch.dtype",
+        device: str,
+    ):
+        import torch
+
+        missing = [max(size - n, 0) for n, size in zip(shape, weights.shape, strict=True)]
+        self._padding = [side for n in reversed(missing) for side in (n // 2, n - n // 2)]
+        self._inside = tuple(slice(m // 2, m // 2 + n) for m, n in zip(missing, shape, strict=True))
+        self._networks, self._memory_format, self._dtype, self._device = networks, memory_format, dtype, device
+        self._weights = weights[self._inside].to(device)
+        if dtype == torch.float16:
+            self._weights = self._weights.clamp(min=_MIN_HALF_WEIGHT)
+        self._weight_sum = torch.zeros(tuple(shape), dtype=dtype, device=device)
+        self._total = None
+
+    def add(self, data: "torch.Tensor", tiles: Sequence[Box]) -> None:
+        """Add tiles; `data` (channel, z, y, x; preprocessed) is what lies in the box around them."""
+        import torch
+        from torch.nn.functional import pad
+
+        corner, data = find_hull(tiles), data.to(next(self._networks[0].parameters()))
+        for tile in tiles:
+            within = [slice(a.start - b.start, a.stop - b.start) for a, b in zip(tile, corner, strict=True)]
+            part = pad(data[(slice(None), *within)], self._padding)[None].contiguous(memory_format=self._memory_format)
+            self._weight_sum[tile] += self._weights.to(self._dtype)
+            for network in self._networks:
+                logits = network(part)[0][(slice(None), *self._inside)].to(self._device, torch.float32) * self._weights
+                if self._total is None:
+                    shape = (len(logits), *self._weight_sum.shape)
+                    self._total = torch.zeros(shape, dtype=self._dtype, device=self._device)
+                self._total[(slice(None), *tile)] += logits.to(self._dtype)
+
+    def read_sum(self, box: Box) -> "torch.Tensor":
+        """The sum in a box: its largest label is the mean's."""
+        return self._total[(slice(None), *box)]
+
+    def read_mean(self, box: Box) -> "torch.Tensor":
+        """The mean in a box that the tiles cover; nothing can be added any more."""
+        mean = self.read_sum(box)
+        mean /= self._weight_sum[box] * len(self._networks)
+        return mean

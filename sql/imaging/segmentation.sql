@@ -28,7 +28,7 @@ COMMENT ON COLUMN imaging.segmentation.attempts IS 'Attempts. How often the case
 COMMENT ON COLUMN imaging.segmentation.image_sha256 IS 'Image hash. sha256 over the hashes of in, opp, fat, water: what was segmented.';
 COMMENT ON COLUMN imaging.segmentation.mask_path IS 'Mask path. Label map, relative to MYONORM_HOME.';
 COMMENT ON COLUMN imaging.segmentation.mask_sha256 IS 'Mask hash. sha256 over dtype, shape, affine and voxels of the mask.';
-COMMENT ON COLUMN imaging.segmentation.seconds IS 'Duration. Reading to written mask. [s]';
+COMMENT ON COLUMN imaging.segmentation.seconds IS 'Duration. Reading to written mask, waiting for the network''s turn left out. [s]';
 COMMENT ON COLUMN imaging.segmentation.device IS 'Device. cpu or cuda.';
 COMMENT ON COLUMN imaging.segmentation.precision IS 'Precision. Number format of the network: float32, bfloat16 or bfloat16-channels-last.';
 COMMENT ON COLUMN imaging.segmentation.is_low_memory IS 'Low memory. Whether the last attempt ran in the low-memory mode.';

@@ -28,14 +28,9 @@ WITH flagged AS (
     FROM imaging.quality
     WHERE check_name IN ('psoas_caudal_rise_pct', 'psoas_maximum_level_pct') AND verdict <> 'pass'
 ), person AS (
-    SELECT
-        analysis_set, study, participant_id, visit, model_version, sex, age_band,
-        (SELECT band FROM ref.band WHERE kind = 'bmi_group' AND bmi_kg_m2 > lower AND bmi_kg_m2 <= upper) AS bmi_group
-    FROM marts.muscle_phenotype
-    JOIN ref.analysis_set USING (study, source, model_version)
+    FROM marts.analysed_person
     SEMI JOIN flagged AS affected USING (study, model_version)
     ANTI JOIN flagged USING (study, participant_id, visit, model_version)
-    WHERE is_first_visit
 ), cell AS (
     SELECT
         analysis_set, compartment, side, sex, age_band, bmi_group, bin,
