@@ -1,15 +1,15 @@
 """Annotated cases -> nnU-Net dataset -> plan -> five folds -> a model folder of the registry.
 
 What belongs here: handing cases to nnU-Net's own fingerprint, planner, preprocessing, trainer and validation as a profile of
-`profiles.toml` says, and collecting what it produced into an immutable model folder. Using a model is `inference.py`'s
-work, scoring it `evaluation.py`'s.
+`profiles.toml` says, and collecting what it produced into an immutable model folder with its card. Using a model is
+`inference.py`'s work, scoring it `evaluation.py`'s, what every model folder is `registry.py`'s.
 
 `python -m models.segmentation.training PROFILE WORKSPACE MODEL_FOLDER` trains on phantoms, `make train-phantom` calls it.
 """
 
-import hashlib
 import json
 import os
+import shutil
 import sys
 import tomllib
 from collections.abc import Iterable
@@ -25,8 +25,17 @@ import pandas as pd
 from models.imaging.dixon import CONTRASTS, DixonSet
 from models.imaging.phantom import Acquisition, draw_person, render
 from models.segmentation.anatomy import LABELS
-from models.segmentation.evaluation import exchanged_side_pct, score_labels
-from models.segmentation.inference import Segmenter, load_weights, open_model
+from models.segmentation.evaluation import exchanged_side_pct, score_case
+from models.segmentation.inference import (
+    InvalidModel,
+    Model,
+    Segmenter,
+    choose_device,
+    choose_precision,
+    load_weights,
+    open_model,
+)
+from models.segmentation.registry import build_folder, read_checkpoint, write_json, write_manifest
 
 if TYPE_CHECKING:
     import torch
@@ -35,6 +44,8 @@ DATASET_ID = 701
 DATASET_NAME = f"Dataset{DATASET_ID}_Myonorm"
 CONFIGURATION = "3d_fullres"
 PLANS = "nnUNetPlans"
+WITHOUT_MIRRORING = ("nnUNetTrainerMyonorm", "nnUNetTrainerNoMirroring")
+MOST_AUGMENTERS = 12  # processes that augment patches; nnU-Net's own choice beside a GPU
 PROFILES = Path(__file__).parent / "profiles.toml"
 
 TRAINING_BMI = (18.0, 38.0)
@@ -55,6 +66,8 @@ HUMAN_USE = (
     "For research on images acquired like those it was trained on. Weights learned from people are not anonymous by"
     " themselves: share them as the study's data protection allows."
 )
+SYNTHETIC_LICENCE = "Apache-2.0"
+HUMAN_LICENCE = "none yet: the study that owns the training data decides"
 
 
 @dataclass(frozen=True)
@@ -84,6 +97,21 @@ def draw_test_cases(seeds: Iterable[int] = TEST_SEEDS) -> Iterable[AnnotatedCase
         yield AnnotatedCase(f"phantom_{seed}", phantom.dixon, phantom.labels)
 
 
+def prepare(cases: Iterable[AnnotatedCase], workspace: Path, profile: dict[str, Any]) -> None:
+    """Make a workspace: nnU-Net's raw dataset, fingerprint, plan and preprocessed cases; it appears when it is complete.
+
+    Raises
+    ------
+    InvalidModel
+        As `plan_and_preprocess`.
+    """
+    building = workspace.with_name(f".{workspace.name}.building")
+    shutil.rmtree(building, ignore_errors=True)
+    write_dataset(cases, building)
+    plan_and_preprocess(building, profile)
+    building.replace(workspace)
+
+
 def write_dataset(cases: Iterable[AnnotatedCase], workspace: Path) -> None:
     """Write cases as nnU-Net's raw dataset: one NIfTI a contrast (channel order `CONTRASTS`) and one label map each."""
     folder = workspace / "raw" / DATASET_NAME
@@ -109,7 +137,11 @@ def point_nnunet_at(workspace: Path) -> None:
     for name in ("raw", "preprocessed", "results"):
         os.environ[f"nnUNet_{name}"] = str(workspace / name)
     os.environ["nnUNet_extTrainer"] = str(Path(__file__).parent / "trainer")
-    os.environ.setdefault("nnUNet_n_proc_DA", "1")
+    os.environ.setdefault("nnUNet_n_proc_DA", str(min(max(_n_cores() - 1, 1), MOST_AUGMENTERS)))
+
+
+def _n_cores() -> int:
+    return len(os.sched_getaffinity(0))
 
 
 def load_profile(name: str) -> dict[str, Any]:
@@ -129,24 +161,42 @@ def load_profile(name: str) -> dict[str, Any]:
 def plan_and_preprocess(workspace: Path, profile: dict[str, Any]) -> None:
     """Run nnU-Net's fingerprint and planner, apply the profile's plan, preprocess.
 
-    Spacing, normalisation and resampling stay as nnU-Net planned them. The profile itself travels in the plans, where the
-    trainer and later readers of the model find it.
+    Spacing, normalisation and resampling stay as nnU-Net planned them; where the profile starts from a model, all of the
+    configuration is that model's. The profile itself travels in the plans, where the trainer and later readers of the
+    model find it.
+
+    Raises
+    ------
+    InvalidModel
+        If the profile starts from a model that is not there or not what its manifest says.
     """
     from nnunetv2.experiment_planning import plan_and_preprocess_api as api
 
     point_nnunet_at(workspace)
-    api.extract_fingerprints([DATASET_ID], num_processes=2, check_dataset_integrity=True)
+    api.extract_fingerprints([DATASET_ID], num_processes=_n_cores(), check_dataset_integrity=True)
     api.plan_experiments([DATASET_ID])
     path = workspace / "preprocessed" / DATASET_NAME / f"{PLANS}.json"
     plans = json.loads(path.read_text())
     plans["training_profile"] = profile
+    if "start_from" in profile:
+        adopt_plan(plans, open_model(profile["start_from"]))
     if "plan" in profile:
-        _shrink(plans["configurations"][CONFIGURATION], **profile["plan"])
+        shrink(plans["configurations"][CONFIGURATION], **profile["plan"])
     path.write_text(json.dumps(plans, indent=2))
-    api.preprocess([DATASET_ID], configurations=(CONFIGURATION,), num_processes=(2,))
+    api.preprocess([DATASET_ID], configurations=(CONFIGURATION,), num_processes=(_n_cores(),))
 
 
-def _shrink(
+def adopt_plan(plans: dict[str, Any], model: Model) -> None:
+    """Work on the grid, with the normalisation and the network of a model, as nnU-Net does when plans are moved."""
+    theirs = json.loads((model.folder / "plans.json").read_text())
+    ours = plans["configurations"][CONFIGURATION]
+    kept = {key: ours[key] for key in ("data_identifier", "median_image_size_in_voxels")}
+    plans["configurations"][CONFIGURATION] = theirs["configurations"][model.configuration] | kept
+    for key in ("foreground_intensity_properties_per_channel", "transpose_forward", "transpose_backward"):
+        plans[key] = theirs[key]
+
+
+def shrink(
     configuration: dict[str, Any], patch_size: list[int], batch_size: int, features_per_stage: list[int]
 ) -> None:
     """Replace patch, batch and network by a plain U-Net of as many stages as there are features."""
@@ -162,19 +212,19 @@ def _shrink(
     }
 
 
-def train_fold(workspace: Path, profile: dict[str, Any], fold: int) -> None:
+def train_fold(workspace: Path, profile: dict[str, Any], fold: int, wanted_device: str = "auto") -> None:
     """Train one fold and run nnU-Net's own validation on its held-out cases; continues from the last checkpoint.
 
     Raises
     ------
     InvalidModel
-        If the profile starts from a model that is not there or not what its manifest says.
+        If the profile starts from a model that is not there, not what its manifest says, or another network than planned.
     """
     import torch
     from nnunetv2.run.run_training import get_trainer_from_args, maybe_load_checkpoint
 
     point_nnunet_at(workspace)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(choose_device(wanted_device))
     trainer = get_trainer_from_args(
         str(DATASET_ID), CONFIGURATION, fold, profile["trainer"], PLANS, continue_training=True, device=device
     )
@@ -184,10 +234,31 @@ def train_fold(workspace: Path, profile: dict[str, Any], fold: int) -> None:
     has_checkpoint = any(output.glob("checkpoint_*.pth"))
     if "start_from" in profile and not has_checkpoint:
         trainer.initialize()
-        trainer.network.load_state_dict(load_weights(open_model(profile["start_from"]))[0])
+        load_first_weights(trainer.network, open_model(profile["start_from"]))
     maybe_load_checkpoint(trainer, continue_training=has_checkpoint, validation_only=False)
     trainer.run_training()
     trainer.perform_actual_validation()
+
+
+def load_first_weights(network: "torch.nn.Module", model: Model) -> None:
+    """Give a network a model's weights (fold 0), but for the last layers where the model has other labels.
+
+    Raises
+    ------
+    InvalidModel
+        If the model is another network.
+    """
+    weights = load_weights(model)[0]
+    if model.label_map is not None:
+        weights = {name: tensor for name, tensor in weights.items() if ".seg_layers." not in name}
+    try:
+        missing, unknown = getattr(network, "_orig_mod", network).load_state_dict(weights, strict=False)
+    except RuntimeError as error:
+        raise InvalidModel(
+            f"{model.model_version} is another network than planned: plan nothing of your own."
+        ) from error
+    if unknown or any(".seg_layers." not in name for name in missing):
+        raise InvalidModel(f"{model.model_version} is another network than planned: plan nothing of your own.")
 
 
 def read_profile(workspace: Path) -> dict[str, Any]:
@@ -202,49 +273,91 @@ def score_out_of_fold(workspace: Path, profile: dict[str, Any], folds: Iterable[
     Returns
     -------
     DataFrame
-        As `score_labels`, with case, fold and exchanged_side_pct.
+        As `score_masks`, with case and fold.
     """
     truth = workspace / "raw" / DATASET_NAME / "labelsTr"
     frames = []
     for fold in folds:
         for path in sorted((_results(workspace, profile) / f"fold_{fold}" / "validation").glob("*.nii.gz")):
-            predicted, labels = (np.asarray(nib.load(p).dataobj, np.uint8) for p in (path, truth / path.name))
-            scores = score_labels(predicted, labels)
-            scores.insert(0, "case", path.name.removesuffix(".nii.gz"))
-            frames.append(scores.assign(fold=fold, exchanged_side_pct=exchanged_side_pct(predicted, labels)))
+            predicted, labels = (nib.load(p) for p in (path, truth / path.name))
+            scores = score_masks(*(np.asarray(image.dataobj, np.uint8) for image in (predicted, labels)), labels.affine)
+            frames.append(scores.assign(case=path.name.removesuffix(".nii.gz"), fold=fold))
     return pd.concat(frames, ignore_index=True)
 
 
-def collect_model(workspace: Path, profile: dict[str, Any], destination: Path) -> None:
-    """Build a model folder: plans, dataset description, weights of all folds in half precision, splits, scores, manifest.
+def score_masks(predicted: np.ndarray, truth: np.ndarray, affine: np.ndarray) -> pd.DataFrame:
+    """As `score_case`, with exchanged_side_pct."""
+    scores = score_case(predicted, truth, tuple(np.linalg.norm(affine[:3, :3], axis=0)))
+    return scores.assign(exchanged_side_pct=exchanged_side_pct(predicted, truth))
+
+
+def collect_model(
+    workspace: Path,
+    profile: dict[str, Any],
+    destination: Path,
+    training_data: str,
+    test_data: str = "",
+    test_cases: Iterable[AnnotatedCase] = (),
+    wanted_device: str = "auto",
+) -> None:
+    """Build a model folder: plans, dataset description, weights of all folds in half precision, splits, scores, card, manifest.
 
     Weights are bare (no optimizer state). `splits.json` names each fold's held-out cases, `out_of_fold.csv` holds
     `score_out_of_fold`; the manifest holds the sha256 of every file and the versions it was trained with.
 
+    Parameters
+    ----------
+    destination
+        Its name becomes the model's version.
+    training_data, test_data
+        What the cases are, for the card.
+    test_cases
+        Held-out cases, on which the model is scored as deployed.
+
     Raises
     ------
-    FileExistsError
-        If there is such a model already.
+    InvalidModel
+        If there is such a model already, or a fold is not trained to its end.
     """
+    results = _results(workspace, profile)
+    for fold in range(profile["folds"]):
+        if not (results / f"fold_{fold}" / "validation" / "summary.json").is_file():
+            raise InvalidModel(f"Fold {fold} is not trained to its end: train it first.")
+    with build_folder(destination) as folder:
+        _write_parts(workspace, profile, folder)
+        _write_card_and_manifest(folder, destination.name, profile, training_data, None)
+        tests = list(score_model(open_model(str(folder)), test_cases, wanted_device))
+        if tests:
+            held_out = (test_data, pd.concat(tests, ignore_index=True))
+            _write_card_and_manifest(folder, destination.name, profile, training_data, held_out)
+
+
+def _write_parts(workspace: Path, profile: dict[str, Any], folder: Path) -> None:
+    """Write what nnU-Net produced into a model folder."""
     import torch
 
-    if (destination / "manifest.json").exists():
-        raise FileExistsError(f"Models are immutable and there is a {destination.name} already: name a new version.")
-    destination.mkdir(parents=True, exist_ok=True)
-    results = _results(workspace, profile)
+    results, folds = _results(workspace, profile), range(profile["folds"])
     for name in ("plans.json", "dataset.json"):
-        (destination / name).write_bytes((results / name).read_bytes())
-    for fold in range(profile["folds"]):
-        checkpoint = torch.load(
-            results / f"fold_{fold}" / "checkpoint_final.pth", map_location="cpu", weights_only=False
-        )
-        torch.save(halve(checkpoint["network_weights"]), destination / f"fold_{fold}.pth")
+        shutil.copyfile(results / name, folder / name)
+    for fold in folds:
+        name = f"fold_{fold}/checkpoint_final.pth"
+        torch.save(halve(read_checkpoint(results / name, name)), folder / f"fold_{fold}.pth")
     splits = json.loads((workspace / "preprocessed" / DATASET_NAME / "splits_final.json").read_text())
-    held_out = [{"fold": fold, "validation": split["val"]} for fold, split in enumerate(splits[: profile["folds"]])]
-    (destination / "splits.json").write_text(json.dumps(held_out, indent=1) + "\n")
-    scores = score_out_of_fold(workspace, profile, range(profile["folds"]))
-    scores.round(6).to_csv(destination / "out_of_fold.csv", index=False)
-    write_manifest(destination)
+    write_json(folder / "splits.json", [{"fold": fold, "validation": splits[fold]["val"]} for fold in folds])
+    score_out_of_fold(workspace, profile, folds).round(6).to_csv(folder / "out_of_fold.csv", index=False)
+
+
+def _write_card_and_manifest(
+    folder: Path,
+    model_version: str,
+    profile: dict[str, Any],
+    training_data: str,
+    test: tuple[str, pd.DataFrame] | None,
+) -> None:
+    versions = {name: version(name) for name in ("nnunetv2", "torch")}
+    card = describe_model(folder, model_version, profile, training_data, versions, test)
+    (folder / "MODEL_CARD.md").write_text(card, encoding="utf-8")
+    write_manifest(folder, model_version, configuration=CONFIGURATION, trained_with=versions)
 
 
 def halve(weights: dict[str, "torch.Tensor"]) -> dict[str, "torch.Tensor"]:
@@ -253,72 +366,69 @@ def halve(weights: dict[str, "torch.Tensor"]) -> dict[str, "torch.Tensor"]:
     return {name: halves[tensor.data_ptr()] for name, tensor in weights.items()}
 
 
-def write_manifest(folder: Path) -> None:
-    """Write manifest.json: version (the folder's name), configuration, library versions, sha256 of every file but the card."""
-    files = sorted(path for path in folder.iterdir() if path.name not in ("manifest.json", "MODEL_CARD.md"))
-    manifest = {
-        "model_version": folder.name,
-        "configuration": CONFIGURATION,
-        "trained_with": {name: version(name) for name in ("nnunetv2", "torch")},
-        "sha256": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files},
-    }
-    (folder / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
-
-
 def _results(workspace: Path, profile: dict[str, Any]) -> Path:
     return workspace / "results" / DATASET_NAME / f"{profile['trainer']}__{PLANS}__{CONFIGURATION}"
 
 
-def score_model(segmenter: Segmenter, cases: Iterable[AnnotatedCase]) -> pd.DataFrame:
-    """Scores of a loaded model on annotated cases: as `score_labels`, with case and exchanged_side_pct."""
-    frames = []
+def score_model(model: Model, cases: Iterable[AnnotatedCase], wanted_device: str = "cpu") -> Iterable[pd.DataFrame]:
+    """Scores of each case as `score_masks`, with case: by the model as deployed, in the number format the first case suggests."""
+    device, segmenter = choose_device(wanted_device), None
     for case in cases:
-        predicted = segmenter.segment(case.dixon)
-        exchanged = exchanged_side_pct(predicted, case.labels)
-        frames.append(score_labels(predicted, case.labels).assign(case=case.name, exchanged_side_pct=exchanged))
-    return pd.concat(frames, ignore_index=True)
+        segmenter = segmenter or Segmenter(model, device, choose_precision(model, device, case.dixon))
+        yield score_masks(segmenter.segment(case.dixon), case.labels, case.dixon.affine).assign(case=case.name)
 
 
-def write_card(
-    destination: Path, profile: dict[str, Any], training_data: str, test: tuple[str, pd.DataFrame] | None = None
-) -> None:
-    """Write MODEL_CARD.md from the template beside this module.
+def describe_model(
+    folder: Path,
+    model_version: str,
+    profile: dict[str, Any],
+    training_data: str,
+    versions: dict[str, str],
+    test: tuple[str, pd.DataFrame] | None = None,
+) -> str:
+    """The model card: the template beside this module, filled in.
 
     Parameters
     ----------
-    destination
+    folder
         A model folder; its out-of-fold scores go into the card.
     profile
         What it was trained by.
     training_data
-        What the cases are, for the card.
+        What the cases are.
+    versions
+        Of the libraries it was trained with.
     test
         What the held-out cases are, and their `score_model`; None: not tested yet.
     """
-    out_of_fold = pd.read_csv(destination / "out_of_fold.csv")
-    plan = json.loads((destination / "plans.json").read_text())["configurations"][CONFIGURATION]
+    out_of_fold = pd.read_csv(folder / "out_of_fold.csv")
+    plan = json.loads((folder / "plans.json").read_text())["configurations"][CONFIGURATION]
     frames = [out_of_fold] if test is None else [out_of_fold, test[1]]
     template = (Path(__file__).parent / "MODEL_CARD.template.md").read_text(encoding="utf-8")
-    text = template.format(
-        model_version=destination.name,
-        use=SYNTHETIC_USE if "phantom_seeds" in profile else HUMAN_USE,
+    is_synthetic, is_myonorms = "phantom_seeds" in profile, profile["trainer"] == "nnUNetTrainerMyonorm"
+    schedule = f"{profile['epochs']} epochs of {profile['iterations_per_epoch']} iterations, initial learning rate {profile['initial_lr']}"
+    return template.format(
+        model_version=model_version,
+        use=SYNTHETIC_USE if is_synthetic else HUMAN_USE,
+        licence=SYNTHETIC_LICENCE if is_synthetic else HUMAN_LICENCE,
         profile=profile["name"],
+        trainer=profile["trainer"],
         training_data=training_data,
         n_out_of_fold=out_of_fold["case"].nunique(),
         n_folds=profile["folds"],
         start=f"from the weights of {profile['start_from']}" if "start_from" in profile else "from random weights",
-        epochs=profile["epochs"],
-        iterations=profile["iterations_per_epoch"],
-        initial_lr=profile["initial_lr"],
-        augmentation="nnU-Net's" if profile["is_resampled"] else "nnU-Net's, but none that resamples",
-        mirroring="nnU-Net's own" if profile["trainer"] == "nnUNetTrainer" else "none, since sides are labels",
+        schedule=schedule if is_myonorms else "nnU-Net's own schedule",
+        augmentation="nnU-Net's, but none that resamples"
+        if is_myonorms and not profile["is_resampled"]
+        else "nnU-Net's",
+        mirroring="none, since sides are labels" if profile["trainer"] in WITHOUT_MIRRORING else "nnU-Net's own",
         patch=" x ".join(map(str, plan["patch_size"])),
         features=", ".join(map(str, plan["architecture"]["arch_kwargs"]["features_per_stage"])),
+        versions=", ".join(f"{name} {number}" for name, number in versions.items()),
         test=f"Dice on {test[0]}:\n\n{_list_scores(test[1])}" if test else "Not yet tested on held-out cases.",
         out_of_fold=_list_scores(out_of_fold),
         exchanged=max(frame["exchanged_side_pct"].max() for frame in frames),
     )
-    (destination / "MODEL_CARD.md").write_text(text, encoding="utf-8")
 
 
 def _list_scores(scores: pd.DataFrame) -> str:
@@ -333,19 +443,11 @@ def _list_scores(scores: pd.DataFrame) -> str:
 def main() -> None:
     """Train a profile on its phantoms and score the model on fresh ones; continues where it was stopped."""
     profile, workspace, destination = load_profile(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3])
-    if not (workspace / "preprocessed" / DATASET_NAME / f"{PLANS}_{CONFIGURATION}").is_dir():
-        write_dataset(draw_phantom_cases(range(*profile["phantom_seeds"])), workspace)
-        plan_and_preprocess(workspace, profile)
+    if not workspace.is_dir():
+        prepare(draw_phantom_cases(range(*profile["phantom_seeds"])), workspace, profile)
     for fold in range(profile["folds"]):
         train_fold(workspace, profile, fold)
-    collect_model(workspace, profile, destination)
-    write_card(destination, profile, PHANTOMS)
-    write_card(
-        destination,
-        profile,
-        PHANTOMS,
-        (TEST_PHANTOMS, score_model(Segmenter(open_model(str(destination)), "cpu"), draw_test_cases())),
-    )
+    collect_model(workspace, profile, destination, PHANTOMS, TEST_PHANTOMS, draw_test_cases())
 
 
 if __name__ == "__main__":
