@@ -67,6 +67,11 @@ class Settings(BaseSettings):
         """Models trained or taken in here, beside those that the package brings."""
         return self.home / "models"
 
+    @property
+    def trainings(self) -> Path:
+        """Where nnU-Net works on models in the making."""
+        return self.home / "training"
+
     def find_model(self, name: str) -> str:
         """The folder of a model of this installation; any other name as it is: one the package brings, or a folder."""
         return str(self.models / name) if (self.models / name / "manifest.json").is_file() else name

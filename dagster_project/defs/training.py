@@ -22,9 +22,9 @@ from models.segmentation import training
 from models.segmentation.inference import InvalidModel, open_model
 from models.segmentation.training import AnnotatedCase
 
-LEAST_CASES = 5
+N_FOLDS = 5
 MODEL_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}")
-folds = dg.StaticPartitionsDefinition([str(fold) for fold in range(5)])
+folds = dg.StaticPartitionsDefinition([str(fold) for fold in range(N_FOLDS)])
 
 # The reference annotation of each case of a role: the first reading, readers in the order of their codes. Whoever has a
 # training case has no test case.
@@ -61,7 +61,7 @@ class Training(dg.Config):
         """
         if not MODEL_VERSION.fullmatch(self.model_version):
             raise _failure("A model version is made of letters, digits and -: name another.")
-        return settings.home / "training" / self.model_version
+        return settings.trainings / self.model_version
 
 
 def _failure(message: str) -> dg.Failure:
@@ -69,22 +69,23 @@ def _failure(message: str) -> dg.Failure:
 
 
 def find_cases(connection: duckdb.DuckDBPyConnection, settings: Settings, study: str, role: str) -> list[tuple]:
-    """Name (a keyed hash), mask and images of the study's annotated cases of a role, paths relative to MYONORM_HOME."""
+    """Name (a keyed hash), person, mask and images of the study's annotated cases of a role; paths relative to MYONORM_HOME."""
     identity = Identity(study, settings.resolve_secret_key(), settings.hash_pseudonyms)
     rows = connection.execute(CASES, {"study": study, "role": role, "contrasts": list(CONTRASTS)}).fetchall()
-    if role == "train" and len(rows) < LEAST_CASES:
+    n_persons = len({participant_id for participant_id, *_ in rows})
+    if role == "train" and n_persons < N_FOLDS:
         raise _failure(
-            f"{len(rows)} training cases of study {study}: five folds need {LEAST_CASES} at least. Annotate more."
+            f"Training cases of {n_persons} persons of study {study}: five folds need {N_FOLDS} at least. Annotate more."
         )
-    return [(identity.case_name(participant_id, visit), *paths) for participant_id, visit, *paths in rows]
+    return [(identity.case_name(who, visit), who, *paths) for who, visit, *paths in rows]
 
 
 def read_cases(home: Path, found: list[tuple]) -> Iterator[AnnotatedCase]:
     """The cases found, one at a time, verified as they are read."""
-    for name, annotation_path, nifti_paths in found:
+    for name, person, annotation_path, nifti_paths in found:
         volumes = dict(zip(CONTRASTS, (read_volume(home / path) for path in nifti_paths), strict=True))
         dixon = DixonSet({contrast: voxels for contrast, (voxels, _) in volumes.items()}, volumes["in"][1])
-        yield AnnotatedCase(name, dixon, read_volume(home / annotation_path)[0])
+        yield AnnotatedCase(name, person, dixon, read_volume(home / annotation_path)[0])
 
 
 def _read_profile(workspace: Path) -> dict:

@@ -1,18 +1,21 @@
 """A model trained elsewhere -> a model folder of the registry, without running anything that came with it.
 
 What belongs here: the door for nnU-Net v2 results folders and zips. The label map is a data file (`label_maps/`): the
-model's source and caveat, the contrasts its channels are, for each of our four labels the names of the model's labels that
-make it up, and the sha256 of checkpoints where its author states them.
+model's source and caveat, the contrasts its channels are, the orientation of the arrays it was trained on, for each of our
+four labels the names of the model's labels that make it up, and the sha256 of checkpoints where its author states them.
 
 Weights are loaded with `weights_only=True` and a short allow-list: a checkpoint that would run code is refused, one whose
 hash differs from the stated one is not even opened. A network of fewer channels becomes one of our four: the kernels of
 the added channels are zero, which changes no output.
+
+`python -m models.segmentation.foreign SOURCE LABEL_MAP MODEL_FOLDER [CONFIGURATION]` is the same from the command line.
 """
 
 import hashlib
 import io
 import json
 import re
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +26,8 @@ from models.segmentation.inference import InvalidModel
 from models.segmentation.registry import build_folder, read_checkpoint, write_json, write_manifest
 
 LABEL_MAPS = Path(__file__).parent / "label_maps"
-CHECKPOINT = re.compile(r"fold_(\d)/checkpoint_final\.pth")
+CHECKPOINT = re.compile(r"fold_(\d|all)/checkpoint_final\.pth")
+ORIENTATION = "RAS"
 FIRST_KERNEL = re.compile(r"(decoder\.)?encoder\.(stem|stages\.0\.0)\.convs\.0\.(conv|all_modules\.0)\.weight")
 CARD = """# {name}
 
@@ -65,6 +69,11 @@ def import_model(source: Path, label_map: Path, destination: Path, configuration
     channels = mapping["channels"]
     if len(channels) != len(dataset["channel_names"]) or not set(channels) <= set(CONTRASTS):
         raise InvalidModel("The label map must name the contrast of each of the model's channels: correct it.")
+    orientation = "".join(dataset.get("orientation", mapping["orientation"]))
+    if orientation != ORIENTATION:
+        raise InvalidModel(
+            f"The model reads arrays stored {orientation}, images here are stored {ORIENTATION}: it would confuse the sides."
+        )
     lookup = _build_lookup(mapping["labels"], dataset["labels"])
     folds = sorted(name for name in names if CHECKPOINT.fullmatch(name))
     if not folds:
@@ -149,3 +158,19 @@ def _expand_plans(plans: dict, configuration: str, channels: list[str]) -> dict:
     for key in ("normalization_schemes", "use_mask_for_norm"):
         settings[key] = [settings[key][theirs] for theirs in source]
     return plans
+
+
+def main() -> int:
+    """Command line: results folder or zip, label map, model folder, configuration."""
+    source, label_map, destination, *configuration = sys.argv[1:]
+    try:
+        import_model(Path(source), Path(label_map), Path(destination), *configuration)
+    except InvalidModel as error:
+        print(f"failed: {error}", file=sys.stderr)
+        return 1
+    print(f"took in {Path(destination).name}: set MYONORM_MODEL to it to validate it on annotated cases of your own")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -72,9 +72,10 @@ HUMAN_LICENCE = "none yet: the study that owns the training data decides"
 
 @dataclass(frozen=True)
 class AnnotatedCase:
-    """A case for training: contrasts and a label map (x, y, z; uint8) on the same RAS+ grid."""
+    """A case for training: contrasts and a label map (x, y, z; uint8) on the same RAS+ grid; whose it is."""
 
     name: str
+    person: str
     dixon: DixonSet
     labels: np.ndarray
 
@@ -86,7 +87,7 @@ def draw_phantom_cases(seeds: Iterable[int]) -> Iterable[AnnotatedCase]:
         person = draw_person(rng, f"{seed}", TRAINING_BMI)
         acquisition = Acquisition(noise=rng.uniform(0.01, 0.06), bias=rng.uniform(0.05, 0.30))
         phantom = render(person, seed, acquisition=acquisition)
-        yield AnnotatedCase(f"phantom_{seed}", phantom.dixon, phantom.labels)
+        yield AnnotatedCase(f"phantom_{seed}", f"{seed}", phantom.dixon, phantom.labels)
 
 
 def draw_test_cases(seeds: Iterable[int] = TEST_SEEDS) -> Iterable[AnnotatedCase]:
@@ -94,11 +95,13 @@ def draw_test_cases(seeds: Iterable[int] = TEST_SEEDS) -> Iterable[AnnotatedCase
     for seed, bmi in zip(seeds, np.linspace(*TEST_BMI, len(seeds)), strict=True):
         person = draw_person(np.random.default_rng([seed, 7]), f"{seed}", (bmi, bmi))
         phantom = render(person, seed, acquisition=TEST_ACQUISITION)
-        yield AnnotatedCase(f"phantom_{seed}", phantom.dixon, phantom.labels)
+        yield AnnotatedCase(f"phantom_{seed}", f"{seed}", phantom.dixon, phantom.labels)
 
 
 def prepare(cases: Iterable[AnnotatedCase], workspace: Path, profile: dict[str, Any]) -> None:
-    """Make a workspace: nnU-Net's raw dataset, fingerprint, plan and preprocessed cases; it appears when it is complete.
+    """Make a workspace: nnU-Net's raw dataset, fingerprint, plan, preprocessed cases and folds; it appears when it is complete.
+
+    All cases of a person are held out by one fold.
 
     Raises
     ------
@@ -107,18 +110,26 @@ def prepare(cases: Iterable[AnnotatedCase], workspace: Path, profile: dict[str, 
     """
     building = workspace.with_name(f".{workspace.name}.building")
     shutil.rmtree(building, ignore_errors=True)
-    write_dataset(cases, building)
+    persons = write_dataset(cases, building)
     plan_and_preprocess(building, profile)
+    write_splits(persons, building)
     building.replace(workspace)
 
 
-def write_dataset(cases: Iterable[AnnotatedCase], workspace: Path) -> None:
-    """Write cases as nnU-Net's raw dataset: one NIfTI a contrast (channel order `CONTRASTS`) and one label map each."""
+def write_dataset(cases: Iterable[AnnotatedCase], workspace: Path) -> dict[str, str]:
+    """Write cases as nnU-Net's raw dataset: one NIfTI a contrast (channel order `CONTRASTS`) and one label map each.
+
+    Returns
+    -------
+    dict
+        The person of each case, by its name.
+    """
     folder = workspace / "raw" / DATASET_NAME
     for part in ("imagesTr", "labelsTr"):
         (folder / part).mkdir(parents=True, exist_ok=True)
-    n_cases = 0
-    for n_cases, case in enumerate(cases, start=1):
+    persons = {}
+    for case in cases:
+        persons[case.name] = case.person
         for channel, contrast in enumerate(CONTRASTS):
             image = nib.Nifti1Image(case.dixon.volumes[contrast].astype(np.float32), case.dixon.affine)
             nib.save(image, folder / "imagesTr" / f"{case.name}_{channel:04d}.nii.gz")
@@ -126,10 +137,22 @@ def write_dataset(cases: Iterable[AnnotatedCase], workspace: Path) -> None:
     dataset = {
         "channel_names": {str(channel): contrast for channel, contrast in enumerate(CONTRASTS)},
         "labels": {"background": 0} | {f"{compartment}_{side}": value for (compartment, side), value in LABELS.items()},
-        "numTraining": n_cases,
+        "numTraining": len(persons),
         "file_ending": ".nii.gz",
     }
-    (folder / "dataset.json").write_text(json.dumps(dataset, indent=2))
+    write_json(folder / "dataset.json", dataset)
+    return persons
+
+
+def write_splits(persons: dict[str, str], workspace: Path) -> None:
+    """Write the five folds, by nnU-Net's own draw among persons, where nnU-Net looks for them."""
+    from nnunetv2.utilities.crossval_split import generate_crossval_split
+
+    splits = [
+        {part: [name for name in sorted(persons) if persons[name] in drawn[part]] for part in ("train", "val")}
+        for drawn in generate_crossval_split(sorted(set(persons.values())))
+    ]
+    write_json(workspace / "preprocessed" / DATASET_NAME / "splits_final.json", splits)
 
 
 def point_nnunet_at(workspace: Path) -> None:

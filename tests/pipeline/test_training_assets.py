@@ -151,7 +151,7 @@ def test_what_cannot_be_trained_is_refused_with_what_to_do(assets, model):
     for settings, message in (
         ({"model_version": "tiny-1"}, "dataset of tiny-1 already"),
         ({"model_version": "other", "profile": "none"}, "no training profile none"),
-        ({"model_version": "other", "study": "cohort"}, "0 training cases.*Annotate more"),
+        ({"model_version": "other", "study": "cohort"}, "cases of 0 persons.*Annotate more"),
         ({"model_version": "../evil"}, "name another"),
         ({"model_version": ""}, "name another"),
         ({"model_version": "a b"}, "name another"),

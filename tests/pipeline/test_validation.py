@@ -13,7 +13,7 @@ from dagster_project.annotate import NoSample, write_package
 from dagster_project.catalog import compile_catalog
 from dagster_project.defs.sql_assets import build_asset
 from dagster_project.defs.statistics import measure
-from dagster_project.defs.validation import agreement
+from dagster_project.defs.validation import agreement, store_phantom_scores
 from dagster_project.identity import Identity
 from dagster_project.settings import load_settings
 from dagster_project.warehouse import Warehouse, insert
@@ -222,8 +222,32 @@ def test_work_package_holds_the_sample_and_only_what_nobody_annotated(pipeline):
         write_package("synthetic", 2, 3, is_stratified=False)
 
 
+def test_model_trained_on_phantoms_brings_its_out_of_fold_scores(pipeline):
+    """Once, and they stay where another model is validated."""
+    model = open_model("phantom-v2")
+    for _ in range(2):
+        with Warehouse().connect() as connection:
+            store_phantom_scores(connection, model)
+    pipeline.validate(*DERIVED)
+    brought = pd.read_csv(model.folder / "out_of_fold.csv")
+    for metric in ("dice", "hd95_mm", "accuracy"):
+        rows = pipeline.query(
+            "SELECT compartment, side, n, mean FROM stats.segmentation_score WHERE model_version = 'phantom-v2'"
+            f" AND validation = 'out_of_fold' AND metric = '{metric}' AND sex IS NULL AND size_third IS NULL"
+        )
+        means = brought.groupby(["compartment", "side"])[metric].mean()
+        assert {row[:2]: row[2:] for row in rows} == {key: (60, pytest.approx(mean)) for key, mean in means.items()}
+
+
 def test_withdrawal_removes_annotations_scores_masks_and_work(pipeline):
     """Runs last."""
+    identity = Identity("synthetic", load_settings().resolve_secret_key(), is_hashed=False)
+    for version, who in (("with", "100001"), ("without", "100002")):
+        raw, model = pipeline.home / "training" / version / "raw" / "d" / "labelsTr", pipeline.home / "models" / version
+        raw.mkdir(parents=True)
+        model.mkdir(parents=True)
+        (raw / f"{identity.case_name(who, '30')}.nii.gz").touch()
+        (model / "splits.json").write_text(json.dumps([{"fold": 0, "validation": [identity.case_name(who, "30")]}]))
     folder = pipeline.home / "releases" / "gone"
     folder.mkdir()
     (folder / "release.toml").write_text('study = "synthetic"\n')
@@ -237,3 +261,6 @@ def test_withdrawal_removes_annotations_scores_masks_and_work(pipeline):
     for path in (pipeline.home / "work_packages").rglob("*.*"):
         assert "100005" not in path.read_text()
     assert not pipeline.query("SELECT path FROM raw.intake_issue WHERE path LIKE '%100001%'")
+    assert [path.name for path in (pipeline.home / "training").iterdir()] == ["without"]
+    listed = pd.read_csv(pipeline.home / "withdrawals" / "to_destroy.csv")
+    assert listed.loc[listed["kind"] == "model", "name"].to_list() == ["with"]

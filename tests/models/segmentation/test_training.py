@@ -115,12 +115,24 @@ def test_weights_of_a_model_are_the_first_ones_on_its_plan():
 
 def test_half_done_preparation_leaves_no_workspace(tmp_path):
     def cases():
-        yield AnnotatedCase("case", *_render_tiny())
+        yield AnnotatedCase("case", "person", *_render_tiny())
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         training.prepare(cases(), tmp_path / "w", STUDY)
     assert not (tmp_path / "w").exists()
+
+
+def test_all_cases_of_a_person_are_held_out_by_one_fold(tmp_path):
+    persons = {f"case_{i}": f"person_{i % 7}" for i in range(10)}
+    folder = tmp_path / "preprocessed" / training.DATASET_NAME
+    folder.mkdir(parents=True)
+    training.write_splits(persons, tmp_path)
+    splits = json.loads((folder / "splits_final.json").read_text())
+    assert sorted(name for split in splits for name in split["val"]) == sorted(persons) and len(splits) == 5
+    for split in splits:
+        assert sorted(split["train"] + split["val"]) == sorted(persons)
+        assert not {persons[name] for name in split["train"]} & {persons[name] for name in split["val"]}
 
 
 def _render_tiny():
