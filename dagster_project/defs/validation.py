@@ -17,6 +17,7 @@ from dagster_project.defs.segmentation import choose_precision
 from dagster_project.defs.statistics import refill
 from dagster_project.identity import Identity
 from dagster_project.model_registry import register
+from dagster_project.run_summary import summarise_dice
 from dagster_project.settings import Settings, load_settings
 from dagster_project.validation_work import ValidationCase, validate
 from dagster_project.warehouse import Warehouse, count_rows, insert, transaction
@@ -114,6 +115,13 @@ ORDER BY fold NULLS FIRST, study, participant_id, visit, comparison, reader, rea
 """
 
 
+DICE = """
+SELECT validation, compartment, side, dice
+FROM imaging.segmentation_score
+WHERE comparison = 'automatic' AND model_version = $model
+"""
+
+
 @dg.multi_asset(
     specs=[
         dg.AssetSpec(
@@ -145,6 +153,8 @@ def validation(context: dg.AssetExecutionContext, warehouse: Warehouse):
                 _store(connection, cases[outcome.case], outcome.result.scores, outcome.result.pairs)
             context.log.info(f"{done} of {len(cases)} comparisons, {outcome.code or 'scored'}")
         counts = {"scored": len(cases) - n_failed, "failed": n_failed, "outdated": _count_outdated(connection)}
+        dice = connection.execute(DICE, {"model": model.model_version}).df()
+        counts |= summarise_dice(dice)
         for table in ("segmentation_score", "agreement_pair"):
             n_rows = count_rows(connection, f"imaging.{table}")
             yield dg.MaterializeResult(asset_key=["imaging", table], metadata=counts | {"dagster/row_count": n_rows})

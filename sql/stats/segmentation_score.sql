@@ -1,4 +1,4 @@
--- Segmentation scores over cases: the study's Table 3, by sex, and by size of the compartment.
+-- Segmentation scores over cases: the study's Table 3, the quartiles of its Figure 3, by sex, and by size of the compartment.
 CREATE TABLE IF NOT EXISTS stats.segmentation_score (
     study VARCHAR NOT NULL,
     model_version VARCHAR,
@@ -11,7 +11,10 @@ CREATE TABLE IF NOT EXISTS stats.segmentation_score (
     size_third INTEGER,
     n INTEGER,
     mean DOUBLE,
-    sd DOUBLE
+    sd DOUBLE,
+    p25 DOUBLE,
+    p50 DOUBLE,
+    p75 DOUBLE
 );
 COMMENT ON TABLE stats.segmentation_score IS 'Segmentation score summary. Mean and spread over cases, one per person (first annotated visit): Table 3 where sex and size are NULL.';
 COMMENT ON COLUMN stats.segmentation_score.study IS 'Study. "synthetic" marks invented data.';
@@ -26,6 +29,9 @@ COMMENT ON COLUMN stats.segmentation_score.size_third IS 'Size. Third of the cas
 COMMENT ON COLUMN stats.segmentation_score.n IS 'Persons. Number behind the row. [1]';
 COMMENT ON COLUMN stats.segmentation_score.mean IS 'Mean. In the unit of the metric: 1, hd95_mm in mm.';
 COMMENT ON COLUMN stats.segmentation_score.sd IS 'Standard deviation. In the unit of the metric: 1, hd95_mm in mm.';
+COMMENT ON COLUMN stats.segmentation_score.p25 IS '25th percentile. Type 7, in the unit of the metric: 1, hd95_mm in mm.';
+COMMENT ON COLUMN stats.segmentation_score.p50 IS 'Median. In the unit of the metric: 1, hd95_mm in mm.';
+COMMENT ON COLUMN stats.segmentation_score.p75 IS '75th percentile. Type 7, in the unit of the metric: 1, hd95_mm in mm.';
 
 WITH person AS (
     SELECT
@@ -49,7 +55,8 @@ WITH person AS (
 )
 SELECT
     study, model_version, comparison, validation, compartment, side, metric, sex, size_third,
-    count(*) AS n, avg(value) AS mean, stddev_samp(value) AS sd
+    count(*) AS n, avg(value) AS mean, stddev_samp(value) AS sd,
+    quantile_cont(value, 0.25) AS p25, median(value) AS p50, quantile_cont(value, 0.75) AS p75
 FROM value
 GROUP BY study, model_version, comparison, validation, compartment, side, metric, GROUPING SETS ((), (sex), (size_third))
 HAVING grouping(sex) = 1 OR sex IS NOT NULL;
