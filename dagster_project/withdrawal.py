@@ -193,10 +193,11 @@ def _forget_in_work_packages(home: Path, stored_id: str) -> None:
 
 
 def _name_training_cases(connection: duckdb.DuckDBPyConnection, identity: Identity, stored_ids: list[str]) -> list[str]:
-    """What the annotated cases of persons are called in training files and models."""
+    """What the persons' cases are called in training files and models, whether their masks are still delivered or not."""
     cases = connection.execute(
-        "SELECT DISTINCT participant_id, visit FROM raw.annotation WHERE study = ? AND list_contains(?, participant_id)",
-        [identity.study, stored_ids],
+        "SELECT participant_id, visit FROM raw.annotation WHERE study = $study AND list_contains($ids, participant_id)"
+        " UNION SELECT participant_id, visit FROM raw.dixon_series WHERE study = $study AND list_contains($ids, participant_id)",
+        {"study": identity.study, "ids": stored_ids},
     ).fetchall()
     return [identity.case_name(*case) for case in cases]
 

@@ -20,7 +20,7 @@ from models.imaging.dixon import CONTRASTS, DixonSet
 from models.imaging.nifti import read_volume
 from models.segmentation import training
 from models.segmentation.inference import InvalidModel, open_model
-from models.segmentation.training import AnnotatedCase
+from models.segmentation.training import AnnotatedCase, DataDescription
 
 N_FOLDS = 5
 MODEL_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}")
@@ -137,7 +137,7 @@ def trained_model(config: Training, warehouse: Warehouse) -> dg.MaterializeResul
     """The model folder MYONORM_HOME/models/<version>, registered: set MYONORM_MODEL to its name, or promote it, to use it."""
     settings = load_settings()
     workspace, destination = config.workspace(settings), settings.models / config.model_version
-    profile, data = _read_profile(workspace), f"annotated cases of study {config.study}"
+    profile = _read_profile(workspace)
     with warehouse.connect() as connection:
         found = find_cases(connection, settings, config.study, "test")
     try:
@@ -145,8 +145,7 @@ def trained_model(config: Training, warehouse: Warehouse) -> dg.MaterializeResul
             workspace,
             profile,
             destination,
-            data,
-            f"{len(found)} held-out {data}, by the model as deployed",
+            _describe_data(config.study, len(found)),
             read_cases(settings.home, found),
             settings.device,
         )
@@ -156,3 +155,9 @@ def trained_model(config: Training, warehouse: Warehouse) -> dg.MaterializeResul
     except InvalidModel as error:
         raise _failure(str(error)) from error
     return dg.MaterializeResult(metadata={"card": dg.MetadataValue.md(model.card)})
+
+
+def _describe_data(study: str, n_test: int) -> DataDescription:
+    is_synthetic = study == "synthetic"
+    cases = f"annotated cases of study {study}{', all of them synthetic' if is_synthetic else ''}"
+    return DataDescription(cases, f"{n_test} held-out {cases}, by the model as deployed", is_synthetic)

@@ -53,11 +53,6 @@ TEST_SEEDS = range(90_000, 90_010)
 TEST_BMI = (16.0, 43.0)
 TEST_ACQUISITION = Acquisition(noise=0.08, bias=0.40)
 
-PHANTOMS = "synthetic participants (`models/imaging/phantom.py`): BMI 18-38 kg/m2, noise 1-6 %, bias 5-30 %"
-TEST_PHANTOMS = (
-    "10 fresh phantoms of unseen seeds, noise 8 %, bias 40 %, BMI 16-43 kg/m2 (beyond the training range at both ends), by the"
-    " model as deployed"
-)
 SYNTHETIC_USE = (
     "It was trained on **synthetic phantoms** and on no person, and must not be used on one: it exists so that the whole system"
     " can be run, tested and shown without restricted data."
@@ -78,6 +73,23 @@ class AnnotatedCase:
     person: str
     dixon: DixonSet
     labels: np.ndarray
+
+
+@dataclass(frozen=True)
+class DataDescription:
+    """What a card says of the cases a model was trained and tested on; synthetic: no person is among them."""
+
+    training: str
+    test: str
+    is_synthetic: bool
+
+
+PHANTOMS = DataDescription(
+    training="synthetic participants (`models/imaging/phantom.py`): BMI 18-38 kg/m2, noise 1-6 %, bias 5-30 %",
+    test="10 fresh phantoms of unseen seeds, noise 8 %, bias 40 %, BMI 16-43 kg/m2 (beyond the training range at both ends), by"
+    " the model as deployed",
+    is_synthetic=True,
+)
 
 
 def draw_phantom_cases(seeds: Iterable[int]) -> Iterable[AnnotatedCase]:
@@ -196,7 +208,7 @@ def plan_and_preprocess(workspace: Path, profile: dict[str, Any]) -> None:
     from nnunetv2.experiment_planning import plan_and_preprocess_api as api
 
     point_nnunet_at(workspace)
-    api.extract_fingerprints([DATASET_ID], num_processes=_n_cores(), check_dataset_integrity=True)
+    api.extract_fingerprints([DATASET_ID], num_processes=_n_cores(), check_dataset_integrity=False)
     api.plan_experiments([DATASET_ID])
     path = workspace / "preprocessed" / DATASET_NAME / f"{PLANS}.json"
     plans = json.loads(path.read_text())
@@ -318,8 +330,7 @@ def collect_model(
     workspace: Path,
     profile: dict[str, Any],
     destination: Path,
-    training_data: str,
-    test_data: str = "",
+    data: DataDescription,
     test_cases: Iterable[AnnotatedCase] = (),
     wanted_device: str = "auto",
 ) -> None:
@@ -332,7 +343,7 @@ def collect_model(
     ----------
     destination
         Its name becomes the model's version.
-    training_data, test_data
+    data
         What the cases are, for the card.
     test_cases
         Held-out cases, on which the model is scored as deployed.
@@ -348,11 +359,10 @@ def collect_model(
             raise InvalidModel(f"Fold {fold} is not trained to its end: train it first.")
     with build_folder(destination) as folder:
         _write_parts(workspace, profile, folder)
-        _write_card_and_manifest(folder, destination.name, profile, training_data, None)
+        _write_card_and_manifest(folder, destination.name, profile, data, None)
         tests = list(score_model(open_model(str(folder)), test_cases, wanted_device))
         if tests:
-            held_out = (test_data, pd.concat(tests, ignore_index=True))
-            _write_card_and_manifest(folder, destination.name, profile, training_data, held_out)
+            _write_card_and_manifest(folder, destination.name, profile, data, pd.concat(tests, ignore_index=True))
 
 
 def _write_parts(workspace: Path, profile: dict[str, Any], folder: Path) -> None:
@@ -371,14 +381,10 @@ def _write_parts(workspace: Path, profile: dict[str, Any], folder: Path) -> None
 
 
 def _write_card_and_manifest(
-    folder: Path,
-    model_version: str,
-    profile: dict[str, Any],
-    training_data: str,
-    test: tuple[str, pd.DataFrame] | None,
+    folder: Path, model_version: str, profile: dict[str, Any], data: DataDescription, test: pd.DataFrame | None
 ) -> None:
     versions = {name: version(name) for name in ("nnunetv2", "torch")}
-    card = describe_model(folder, model_version, profile, training_data, versions, test)
+    card = describe_model(folder, model_version, profile, data, versions, test)
     (folder / "MODEL_CARD.md").write_text(card, encoding="utf-8")
     write_manifest(folder, model_version, configuration=CONFIGURATION, trained_with=versions)
 
@@ -405,9 +411,9 @@ def describe_model(
     folder: Path,
     model_version: str,
     profile: dict[str, Any],
-    training_data: str,
+    data: DataDescription,
     versions: dict[str, str],
-    test: tuple[str, pd.DataFrame] | None = None,
+    test: pd.DataFrame | None = None,
 ) -> str:
     """The model card: the template beside this module, filled in.
 
@@ -417,29 +423,29 @@ def describe_model(
         A model folder; its out-of-fold scores go into the card.
     profile
         What it was trained by.
-    training_data
+    data
         What the cases are.
     versions
         Of the libraries it was trained with.
     test
-        What the held-out cases are, and their `score_model`; None: not tested yet.
+        `score_model` of the held-out cases; None: not tested yet.
     """
     out_of_fold = pd.read_csv(folder / "out_of_fold.csv")
     plan = json.loads((folder / "plans.json").read_text())["configurations"][CONFIGURATION]
-    frames = [out_of_fold] if test is None else [out_of_fold, test[1]]
+    frames = [out_of_fold] if test is None else [out_of_fold, test]
     template = (Path(__file__).parent / "MODEL_CARD.template.md").read_text(encoding="utf-8")
-    is_synthetic, is_myonorms = "phantom_seeds" in profile, profile["trainer"] == "nnUNetTrainerMyonorm"
-    schedule = f"{profile['epochs']} epochs of {profile['iterations_per_epoch']} iterations, initial learning rate {profile['initial_lr']}"
+    is_myonorms = profile["trainer"] == "nnUNetTrainerMyonorm"
+    schedule = f"epochs {profile['epochs']}, iterations per epoch {profile['iterations_per_epoch']}, initial learning rate {profile['initial_lr']}"
     return template.format(
         model_version=model_version,
-        use=SYNTHETIC_USE if is_synthetic else HUMAN_USE,
-        licence=SYNTHETIC_LICENCE if is_synthetic else HUMAN_LICENCE,
+        use=SYNTHETIC_USE if data.is_synthetic else HUMAN_USE,
+        licence=SYNTHETIC_LICENCE if data.is_synthetic else HUMAN_LICENCE,
         profile=profile["name"],
         trainer=profile["trainer"],
-        training_data=training_data,
-        n_out_of_fold=out_of_fold["case"].nunique(),
+        n_cases=json.loads((folder / "dataset.json").read_text())["numTraining"],
+        training_data=data.training,
         n_folds=profile["folds"],
-        start=f"from the weights of {profile['start_from']}" if "start_from" in profile else "from random weights",
+        start=f"the weights of {Path(profile['start_from']).name}" if "start_from" in profile else "random weights",
         schedule=schedule if is_myonorms else "nnU-Net's own schedule",
         augmentation="nnU-Net's, but none that resamples"
         if is_myonorms and not profile["is_resampled"]
@@ -448,7 +454,8 @@ def describe_model(
         patch=" x ".join(map(str, plan["patch_size"])),
         features=", ".join(map(str, plan["architecture"]["arch_kwargs"]["features_per_stage"])),
         versions=", ".join(f"{name} {number}" for name, number in versions.items()),
-        test=f"Dice on {test[0]}:\n\n{_list_scores(test[1])}" if test else "Not yet tested on held-out cases.",
+        test="Not yet tested on held-out cases." if test is None else f"Dice on {data.test}:\n\n{_list_scores(test)}",
+        n_out_of_fold=out_of_fold["case"].nunique(),
         out_of_fold=_list_scores(out_of_fold),
         exchanged=max(frame["exchanged_side_pct"].max() for frame in frames),
     )
@@ -457,7 +464,7 @@ def describe_model(
 def _list_scores(scores: pd.DataFrame) -> str:
     summary = scores.groupby(["compartment", "side"], sort=False)["dice"].agg(["mean", "std", "min"])
     rows = [
-        f"| {compartment} {side} | {row['mean']:.3f} +- {row['std']:.3f} | {row['min']:.3f} |"
+        f"| {compartment} {side} | {row['mean']:.3f} +- {row['std']:.3f} | {row['min']:.3f} |".replace("nan", "-")
         for (compartment, side), row in summary.iterrows()
     ]
     return "\n".join(["| label | mean +- SD | lowest |", "|---|---|---|", *rows])
@@ -470,7 +477,7 @@ def main() -> None:
         prepare(draw_phantom_cases(range(*profile["phantom_seeds"])), workspace, profile)
     for fold in range(profile["folds"]):
         train_fold(workspace, profile, fold)
-    collect_model(workspace, profile, destination, PHANTOMS, TEST_PHANTOMS, draw_test_cases())
+    collect_model(workspace, profile, destination, PHANTOMS, draw_test_cases())
 
 
 if __name__ == "__main__":

@@ -56,6 +56,7 @@ class Pipeline(Assets):
                     "image_sha256": image_sha256,
                     "mask_path": str(path.relative_to(self.home)),
                     "mask_sha256": write_volume(path, mask, affine, {}),
+                    "precision": "bfloat16",
                     "is_low_memory": False,
                 }
             )
@@ -152,7 +153,8 @@ def test_training_case_is_scored_by_the_fold_that_did_not_see_it_and_never_as_te
     assert kinds == {"100001": "test", "100002": "out_of_fold", "100004": "test", "100006": "test"}
     assert pipeline.query(f"SELECT min(dice) > 0.5 FROM {SCORES} WHERE validation = 'out_of_fold'") == [(True,)]
     assert pipeline.query("SELECT count(*) FROM imaging.agreement_pair WHERE validation = 'out_of_fold'") == [(6,)]
-    assert len(list(pipeline.home.rglob("*_fold-0_dseg.nii.gz"))) == 1
+    (sidecar,) = pipeline.home.rglob("*_fold-0_dseg.json")
+    assert json.loads(sidecar.read_text())["precision"] == "bfloat16", "as the model's masks in the ledger"
 
 
 def test_faults_are_issues_and_the_rest_is_taken_in(pipeline):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from models.segmentation.foreign import LABEL_MAPS, import_model
+from models.segmentation.foreign import LABEL_MAPS, import_model, main
 from models.segmentation.inference import InvalidModel, Segmenter, open_model
 
 NAMES = {"background": 0, "iliacus": 9, "p_l": 1, "p_r": 2, "g_l": 3, "g_r": 4}
@@ -81,6 +81,15 @@ def test_same_network_and_mapped_labels_from_a_zip(results, tmp_path):
         _import(archive, tmp_path)
     with pytest.raises(InvalidModel, match="phantom-v1 already"):
         _import(archive, tmp_path, name="phantom-v1")
+
+
+def test_command_line_takes_in_a_model_trained_on_all_cases_or_says_what_to_do(results, tmp_path, monkeypatch, capsys):
+    (tmp_path / "map.json").write_text(json.dumps(MAP))
+    (results / "fold_0").rename(results / "fold_all")
+    monkeypatch.setattr("sys.argv", ["foreign", str(results), str(tmp_path / "map.json"), str(tmp_path / "theirs")])
+    assert main() == 0 and "took in theirs" in capsys.readouterr().out
+    assert open_model(str(tmp_path / "theirs")).fold_files == ("fold_all.pth",)
+    assert main() == 1 and "immutable" in capsys.readouterr().err
 
 
 def test_network_of_one_channel_ignores_the_others(results, tmp_path):

@@ -15,7 +15,7 @@ from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 from models.imaging.phantom import Grid, draw_person, render
 from models.segmentation import training
 from models.segmentation.inference import InvalidModel, load_weights, open_model
-from models.segmentation.training import AnnotatedCase
+from models.segmentation.training import AnnotatedCase, DataDescription
 
 TINY = Grid((40, 32, 60), (11.0, 11.0, 16.0))
 
@@ -121,6 +121,16 @@ def test_half_done_preparation_leaves_no_workspace(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         training.prepare(cases(), tmp_path / "w", STUDY)
     assert not (tmp_path / "w").exists()
+
+
+def test_card_of_a_model_of_people_gives_no_licence_and_says_what_mirrors():
+    """The other facts: tests/pipeline/test_training_assets.py."""
+    folder, data = open_model("phantom-v2").folder, DataDescription("people", "others", is_synthetic=False)
+    card = training.describe_model(folder, "m", STUDY, data, {"torch": "2"})
+    assert training.HUMAN_LICENCE in card and "Apache" not in card and "synthetic" not in card
+    assert "mirroring: none" in card and "epochs 1000" in card and "Not yet tested" in card
+    card = training.describe_model(folder, "m", STUDY | {"trainer": "nnUNetTrainer"}, data, {"torch": "2"})
+    assert "mirroring: nnU-Net's own" in card and "nnU-Net's own schedule" in card and "1000" not in card
 
 
 def test_all_cases_of_a_person_are_held_out_by_one_fold(tmp_path):
