@@ -19,8 +19,9 @@ from dagster_project.warehouse import Warehouse
 from models.imaging.dixon import CONTRASTS, DixonSet
 from models.imaging.nifti import read_volume
 from models.segmentation import training
+from models.segmentation.card import DataDescription
 from models.segmentation.inference import InvalidModel, open_model
-from models.segmentation.training import AnnotatedCase, DataDescription
+from models.segmentation.training import AnnotatedCase
 
 N_FOLDS = 5
 MODEL_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}")

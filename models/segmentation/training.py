@@ -2,7 +2,7 @@
 
 What belongs here: handing cases to nnU-Net's own fingerprint, planner, preprocessing, trainer and validation as a profile of
 `profiles.toml` says, and collecting what it produced into an immutable model folder with its card. Using a model is
-`inference.py`'s work, scoring it `evaluation.py`'s, what every model folder is `registry.py`'s.
+`inference.py`'s work, scoring it `evaluation.py`'s, describing it `card.py`'s, what every model folder is `registry.py`'s.
 
 `python -m models.segmentation.training PROFILE WORKSPACE MODEL_FOLDER` trains on phantoms, `make train-phantom` calls it.
 """
@@ -15,6 +15,7 @@ import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ import pandas as pd
 from models.imaging.dixon import CONTRASTS, DixonSet
 from models.imaging.phantom import Acquisition, draw_person, render
 from models.segmentation.anatomy import LABELS
+from models.segmentation.card import DataDescription, describe_model
 from models.segmentation.evaluation import exchanged_side_pct, score_case
 from models.segmentation.inference import (
     InvalidModel,
@@ -44,7 +46,6 @@ DATASET_ID = 701
 DATASET_NAME = f"Dataset{DATASET_ID}_Myonorm"
 CONFIGURATION = "3d_fullres"
 PLANS = "nnUNetPlans"
-WITHOUT_MIRRORING = ("nnUNetTrainerMyonorm", "nnUNetTrainerNoMirroring")
 MOST_AUGMENTERS = 12  # processes that augment patches; nnU-Net's own choice beside a GPU
 PROFILES = Path(__file__).parent / "profiles.toml"
 
@@ -52,17 +53,6 @@ TRAINING_BMI = (18.0, 38.0)
 TEST_SEEDS = range(90_000, 90_010)
 TEST_BMI = (16.0, 43.0)
 TEST_ACQUISITION = Acquisition(noise=0.08, bias=0.40)
-
-SYNTHETIC_USE = (
-    "It was trained on **synthetic phantoms** and on no person, and must not be used on one: it exists so that the whole system"
-    " can be run, tested and shown without restricted data."
-)
-HUMAN_USE = (
-    "For research on images acquired like those it was trained on. Weights learned from people are not anonymous by"
-    " themselves: share them as the study's data protection allows."
-)
-SYNTHETIC_LICENCE = "Apache-2.0"
-HUMAN_LICENCE = "none yet: the study that owns the training data decides"
 
 
 @dataclass(frozen=True)
@@ -73,15 +63,6 @@ class AnnotatedCase:
     person: str
     dixon: DixonSet
     labels: np.ndarray
-
-
-@dataclass(frozen=True)
-class DataDescription:
-    """What a card says of the cases a model was trained and tested on; synthetic: no person is among them."""
-
-    training: str
-    test: str
-    is_synthetic: bool
 
 
 PHANTOMS = DataDescription(
@@ -360,9 +341,9 @@ def collect_model(
     with build_folder(destination) as folder:
         _write_parts(workspace, profile, folder)
         _write_card_and_manifest(folder, destination.name, profile, data, None)
-        tests = list(score_model(open_model(str(folder)), test_cases, wanted_device))
-        if tests:
-            _write_card_and_manifest(folder, destination.name, profile, data, pd.concat(tests, ignore_index=True))
+        test = score_deployed(open_model(str(folder)), test_cases, wanted_device)
+        if test is not None:
+            _write_card_and_manifest(folder, destination.name, profile, data, test)
 
 
 def _write_parts(workspace: Path, profile: dict[str, Any], folder: Path) -> None:
@@ -384,7 +365,7 @@ def _write_card_and_manifest(
     folder: Path, model_version: str, profile: dict[str, Any], data: DataDescription, test: pd.DataFrame | None
 ) -> None:
     versions = {name: version(name) for name in ("nnunetv2", "torch")}
-    card = describe_model(folder, model_version, profile, data, versions, test)
+    card = describe_model(folder, model_version, CONFIGURATION, profile, data, versions, test)
     (folder / "MODEL_CARD.md").write_text(card, encoding="utf-8")
     write_manifest(folder, model_version, configuration=CONFIGURATION, trained_with=versions)
 
@@ -399,75 +380,23 @@ def _results(workspace: Path, profile: dict[str, Any]) -> Path:
     return workspace / "results" / DATASET_NAME / f"{profile['trainer']}__{PLANS}__{CONFIGURATION}"
 
 
-def score_model(model: Model, cases: Iterable[AnnotatedCase], wanted_device: str = "cpu") -> Iterable[pd.DataFrame]:
-    """Scores of each case as `score_masks`, with case: by the model as deployed, in the number format the first case suggests."""
-    device, segmenter = choose_device(wanted_device), None
+def score_deployed(model: Model, cases: Iterable[AnnotatedCase], wanted_device: str = "cpu") -> pd.DataFrame | None:
+    """`score_model` in the number format that a cohort run would choose on the first case; None without cases."""
+    cases, device = iter(cases), choose_device(wanted_device)
+    first = next(cases, None)
+    if first is None:
+        return None
+    segmenter = Segmenter(model, device, choose_precision(model, device, first.dixon))
+    return score_model(segmenter, chain([first], cases))
+
+
+def score_model(segmenter: Segmenter, cases: Iterable[AnnotatedCase]) -> pd.DataFrame:
+    """Scores of a loaded model on annotated cases: as `score_masks`, with case."""
+    frames = []
     for case in cases:
-        segmenter = segmenter or Segmenter(model, device, choose_precision(model, device, case.dixon))
-        yield score_masks(segmenter.segment(case.dixon), case.labels, case.dixon.affine).assign(case=case.name)
-
-
-def describe_model(
-    folder: Path,
-    model_version: str,
-    profile: dict[str, Any],
-    data: DataDescription,
-    versions: dict[str, str],
-    test: pd.DataFrame | None = None,
-) -> str:
-    """The model card: the template beside this module, filled in.
-
-    Parameters
-    ----------
-    folder
-        A model folder; its out-of-fold scores go into the card.
-    profile
-        What it was trained by.
-    data
-        What the cases are.
-    versions
-        Of the libraries it was trained with.
-    test
-        `score_model` of the held-out cases; None: not tested yet.
-    """
-    out_of_fold = pd.read_csv(folder / "out_of_fold.csv")
-    plan = json.loads((folder / "plans.json").read_text())["configurations"][CONFIGURATION]
-    frames = [out_of_fold] if test is None else [out_of_fold, test]
-    template = (Path(__file__).parent / "MODEL_CARD.template.md").read_text(encoding="utf-8")
-    is_myonorms = profile["trainer"] == "nnUNetTrainerMyonorm"
-    schedule = f"epochs {profile['epochs']}, iterations per epoch {profile['iterations_per_epoch']}, initial learning rate {profile['initial_lr']}"
-    return template.format(
-        model_version=model_version,
-        use=SYNTHETIC_USE if data.is_synthetic else HUMAN_USE,
-        licence=SYNTHETIC_LICENCE if data.is_synthetic else HUMAN_LICENCE,
-        profile=profile["name"],
-        trainer=profile["trainer"],
-        n_cases=json.loads((folder / "dataset.json").read_text())["numTraining"],
-        training_data=data.training,
-        n_folds=profile["folds"],
-        start=f"the weights of {Path(profile['start_from']).name}" if "start_from" in profile else "random weights",
-        schedule=schedule if is_myonorms else "nnU-Net's own schedule",
-        augmentation="nnU-Net's, but none that resamples"
-        if is_myonorms and not profile["is_resampled"]
-        else "nnU-Net's",
-        mirroring="none, since sides are labels" if profile["trainer"] in WITHOUT_MIRRORING else "nnU-Net's own",
-        patch=" x ".join(map(str, plan["patch_size"])),
-        features=", ".join(map(str, plan["architecture"]["arch_kwargs"]["features_per_stage"])),
-        versions=", ".join(f"{name} {number}" for name, number in versions.items()),
-        test="Not yet tested on held-out cases." if test is None else f"Dice on {data.test}:\n\n{_list_scores(test)}",
-        n_out_of_fold=out_of_fold["case"].nunique(),
-        out_of_fold=_list_scores(out_of_fold),
-        exchanged=max(frame["exchanged_side_pct"].max() for frame in frames),
-    )
-
-
-def _list_scores(scores: pd.DataFrame) -> str:
-    summary = scores.groupby(["compartment", "side"], sort=False)["dice"].agg(["mean", "std", "min"])
-    rows = [
-        f"| {compartment} {side} | {row['mean']:.3f} +- {row['std']:.3f} | {row['min']:.3f} |".replace("nan", "-")
-        for (compartment, side), row in summary.iterrows()
-    ]
-    return "\n".join(["| label | mean +- SD | lowest |", "|---|---|---|", *rows])
+        scores = score_masks(segmenter.segment(case.dixon), case.labels, case.dixon.affine)
+        frames.append(scores.assign(case=case.name))
+    return pd.concat(frames, ignore_index=True)
 
 
 def main() -> None:

@@ -14,8 +14,9 @@ from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 from models.imaging.phantom import Grid, draw_person, render
 from models.segmentation import training
+from models.segmentation.card import HUMAN_LICENCE, DataDescription, describe_model
 from models.segmentation.inference import InvalidModel, load_weights, open_model
-from models.segmentation.training import AnnotatedCase, DataDescription
+from models.segmentation.training import AnnotatedCase
 
 TINY = Grid((40, 32, 60), (11.0, 11.0, 16.0))
 
@@ -126,10 +127,10 @@ def test_half_done_preparation_leaves_no_workspace(tmp_path):
 def test_card_of_a_model_of_people_gives_no_licence_and_says_what_mirrors():
     """The other facts: tests/pipeline/test_training_assets.py."""
     folder, data = open_model("phantom-v2").folder, DataDescription("people", "others", is_synthetic=False)
-    card = training.describe_model(folder, "m", STUDY, data, {"torch": "2"})
-    assert training.HUMAN_LICENCE in card and "Apache" not in card and "synthetic" not in card
+    card = describe_model(folder, "m", "3d_fullres", STUDY, data, {"torch": "2"})
+    assert HUMAN_LICENCE in card and "Apache" not in card and "synthetic" not in card
     assert "mirroring: none" in card and "epochs 1000" in card and "Not yet tested" in card
-    card = training.describe_model(folder, "m", STUDY | {"trainer": "nnUNetTrainer"}, data, {"torch": "2"})
+    card = describe_model(folder, "m", "3d_fullres", STUDY | {"trainer": "nnUNetTrainer"}, data, {"torch": "2"})
     assert "mirroring: nnU-Net's own" in card and "nnU-Net's own schedule" in card and "1000" not in card
 
 
