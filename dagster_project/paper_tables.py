@@ -107,12 +107,16 @@ def build_table_3(connection: duckdb.DuckDBPyConnection) -> GT | None:
     )
     rows = rows.assign(
         section=[_describe_comparison(row) for row in rows.to_dict("records")],
-        text=[_number(row.mean, 3) + " ± " + _number(row.sd, 3) for row in rows.itertuples()],
+        text=[_mean_and_sd(row) for row in rows.itertuples()],
     )
     wide = rows.pivot_table(index=["section", "label"], columns="metric", values="text", aggfunc="first", sort=False)
     wide = wide[[metric for metric in METRICS if metric in wide]].rename(columns=METRICS)
     table = GT(wide.reset_index(), rowname_col="label", groupname_col="section")
     return table.tab_header("Table 3. Segmentation", "Mean ± SD over cases").sub_missing(missing_text="–")
+
+
+def _mean_and_sd(row: tuple) -> str:
+    return SUPPRESSED if pd.isna(row.mean) else f"{_number(row.mean, 3)} ± {_number(row.sd, 3)}"
 
 
 def _describe_comparison(row: dict) -> str:
