@@ -198,6 +198,8 @@ def store_phantom_scores(connection: duckdb.DuckDBPyConnection, model: Model) ->
     key |= {"comparison": "automatic", "validation": "out_of_fold", "reader": PHANTOM_TRUTH, "reading": 1}
     key |= {"annotation_sha256": model.manifest_sha256, "source_sha256": model.manifest_sha256}
     rows = scores.rename(columns={"case": "participant_id"}).drop(columns=["fold", "exchanged_side_pct"])
+    if "hd95_mm" not in rows:
+        rows = rows.assign(reason="The model's folder holds the Dice coefficient alone.")
     insert(connection, "imaging.segmentation_score", rows.assign(**key))
 
 

@@ -36,10 +36,10 @@ COMMENT ON COLUMN stats.segmentation_score.p75 IS '75th percentile. Type 7, in t
 WITH person AS (
     SELECT
         score.*, sex,
-        ntile(3) OVER (
-            PARTITION BY score.study, model_version, comparison, validation, compartment, side
+        if(volume_ml IS NULL, NULL, ntile(3) OVER (
+            PARTITION BY score.study, model_version, comparison, validation, compartment, side, volume_ml IS NULL
             ORDER BY volume_ml, score.participant_id
-        ) AS size_third
+        )) AS size_third
     FROM (
         FROM imaging.segmentation_score
         QUALIFY row_number() OVER (
@@ -59,4 +59,4 @@ SELECT
     quantile_cont(value, 0.25) AS p25, median(value) AS p50, quantile_cont(value, 0.75) AS p75
 FROM value
 GROUP BY study, model_version, comparison, validation, compartment, side, metric, GROUPING SETS ((), (sex), (size_third))
-HAVING grouping(sex) = 1 OR sex IS NOT NULL;
+HAVING (grouping(sex) = 1 OR sex IS NOT NULL) AND (grouping(size_third) = 1 OR size_third IS NOT NULL);
