@@ -6,19 +6,22 @@ run by `validation_work.take_in_annotation`.
 
 from collections.abc import Callable
 from dataclasses import asdict
-from functools import cached_property
 from pathlib import Path
 
+import duckdb
 import pandas as pd
 
 from dagster_project import engine
 from dagster_project.case_work import derivative_folder
 from dagster_project.cohort_intake import UNREADABLE
-from dagster_project.door import Door
-from dagster_project.identity import is_pseudonym
+from dagster_project.defs.releases import Release
+from dagster_project.identity import Identity, is_pseudonym
 from dagster_project.imaging_intake import MESSAGES
+from dagster_project.intake_issue import Issues
+from dagster_project.settings import Settings
 from dagster_project.validation_work import DeliveredAnnotation, take_in_annotation
 from dagster_project.warehouse import insert, transaction
+from dagster_project.withdrawal import Withdrawn
 from models.segmentation.annotation import ANNOTATION_ISSUES, NAME
 from models.statistics.participants import UnreadableTable, read_annotations
 
@@ -27,18 +30,28 @@ KEY = ("participant_id", "visit", "reader", "reading")
 DEADLINE_S = 600
 
 
-class AnnotationDoor(Door):
+class AnnotationDoor:
     """The annotations of one release on their way into the warehouse."""
 
-    @cached_property
-    def _images(self) -> dict[tuple[str, str], str]:
-        """Hash of the in-phase contrast in force, by participant and visit."""
-        rows = self.connection.execute(
-            "SELECT participant_id, visit, image_sha256 FROM raw.current_dixon_series"
-            " WHERE study = ? AND contrast = 'in'",
-            [self.release.study],
-        ).fetchall()
-        return {(participant_id, visit): sha256 for participant_id, visit, sha256 in rows}
+    def __init__(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        settings: Settings,
+        release: Release,
+        identity: Identity,
+        withdrawn: Withdrawn,
+        issues: Issues,
+    ):
+        self._connection, self._settings, self._release = connection, settings, release
+        self._identity, self._withdrawn, self._issues = identity, withdrawn, issues
+        self._images = {
+            (participant_id, visit): sha256
+            for participant_id, visit, sha256 in connection.execute(
+                "SELECT participant_id, visit, image_sha256 FROM raw.current_dixon_series"
+                " WHERE study = ? AND contrast = 'in'",
+                [release.study],
+            ).fetchall()
+        }
 
     def take_in(self, report: Callable[[str], None]) -> None:
         """Replace the release's rows of raw.annotation; masks that were stored before and lie unchanged are not opened."""
@@ -46,16 +59,16 @@ class AnnotationDoor(Door):
         kept, pending = [], {}
         for row in self._match_files(self._read_table()):
             earlier = stored.get((row["fingerprint"], row["image_sha256"]))
-            if earlier and (self.settings.home / earlier["annotation_path"]).is_file():
+            if earlier and (self._settings.home / earlier["annotation_path"]).is_file():
                 kept.append(row | earlier)
             else:
                 pending[self._deliver(row)] = row
-        outcomes = engine.open_engine(self.settings).run(take_in_annotation, pending, DEADLINE_S)
+        outcomes = engine.open_engine(self._settings).run(take_in_annotation, pending, DEADLINE_S)
         for done, outcome in enumerate(outcomes, start=1):
             row = pending[outcome.case]
-            report(f"{self.release.name}: {done} of {len(pending)} annotations, {outcome.code or 'taken in'}")
+            report(f"{self._release.name}: {done} of {len(pending)} annotations, {outcome.code or 'taken in'}")
             if outcome.code:
-                self.issues.add(row["path"], outcome.code, outcome.message, row["delivered_id"], row["visit"])
+                self._issues.add(row["path"], outcome.code, outcome.message, row["delivered_id"], row["visit"])
             else:
                 kept.append(row | asdict(outcome.result) | {"annotation_path": str(outcome.case.destination)})
         for row in kept:
@@ -65,27 +78,27 @@ class AnnotationDoor(Door):
 
     def _read_table(self) -> pd.DataFrame:
         """Rows of annotations.csv of persons who have not withdrawn, by the mask's file name."""
-        path = self.release.folder / TABLE
+        path = self._release.folder / TABLE
         empty = pd.DataFrame(columns=[*KEY, "role", "is_blinded", "annotated_on"])
         if not path.is_file():
             return empty
         try:
             table = read_annotations(path)
         except UnreadableTable as error:
-            self.issues.add(TABLE, UNREADABLE, str(error))
+            self._issues.add(TABLE, UNREADABLE, str(error))
             return empty
-        self.issues.add_table(TABLE, table.issues)
-        return self.withdrawn.drop_from(table.rows)
+        self._issues.add_table(TABLE, table.issues)
+        return self._withdrawn.drop_from(table.rows)
 
     def _match_files(self, table: pd.DataFrame) -> list[dict]:
         """Rows that have a mask and images; every file and row without the other is an issue."""
-        files = {path.name: path for path in sorted((self.release.folder / FOLDER).glob("*")) if path.is_file()}
+        files = {path.name: path for path in sorted((self._release.folder / FOLDER).glob("*")) if path.is_file()}
         matched = []
         for row in table.astype(object).where(table.notna(), None).to_dict("records"):
             name = "{participant_id}_{visit}_{reader}-{reading}.nii.gz".format(**row)
             file = files.pop(name, None)
             delivered_id, visit = row["participant_id"], row["visit"]
-            stored_id = self.identity.pseudonym(delivered_id)
+            stored_id = self._identity.pseudonym(delivered_id)
             image = self._images.get((stored_id, visit))
             if file is None:
                 self._add(TABLE, "annotation_without_mask", delivered_id, visit)
@@ -102,45 +115,45 @@ class AnnotationDoor(Door):
     def _add_stray(self, name: str) -> None:
         parts = NAME.fullmatch(name)
         delivered_id = parts["participant_id"] if parts else None
-        if delivered_id in self.withdrawn:
-            self.issues.add(f"{FOLDER}/{name}", "withdrawn", MESSAGES["withdrawn"], is_refusal=False, is_secret=True)
+        if delivered_id in self._withdrawn:
+            self._issues.add(f"{FOLDER}/{name}", "withdrawn", MESSAGES["withdrawn"], is_refusal=False, is_secret=True)
         else:
             self._add(
                 f"{FOLDER}/{name}", "annotation_without_row", delivered_id if is_pseudonym(delivered_id) else None
             )
 
     def _deliver(self, row: dict) -> DeliveredAnnotation:
-        folder = derivative_folder(self.release.study, row["participant_id"], row["visit"])
-        name = f"{self.release.name}_{row['reader']}-{row['reading']}_annotation.nii.gz"
+        folder = derivative_folder(self._release.study, row["participant_id"], row["visit"])
+        name = f"{self._release.name}_{row['reader']}-{row['reading']}_annotation.nii.gz"
         return DeliveredAnnotation(
-            self.settings.home,
-            self.release.folder / row["path"],
+            self._settings.home,
+            self._release.folder / row["path"],
             folder / "in.nii.gz",
             folder / name,
-            (("study", self.release.study), ("release", self.release.name), ("reader", row["reader"])),
+            (("study", self._release.study), ("release", self._release.name), ("reader", row["reader"])),
         )
 
     def _list_stored(self) -> dict[tuple[str, str], dict]:
         """What is known of the release's masks, by fingerprint of the file and hash of the image they were checked against."""
         columns = ["fingerprint", "image_sha256", "annotation_path", "annotation_sha256", "has_all_labels"]
-        rows = self.connection.execute(
-            f"SELECT {', '.join(columns)} FROM raw.annotation WHERE release = ?", [self.release.name]
+        rows = self._connection.execute(
+            f"SELECT {', '.join(columns)} FROM raw.annotation WHERE release = ?", [self._release.name]
         ).fetchall()
         return {row[:2]: dict(zip(columns, row, strict=True)) for row in rows}
 
     def _store(self, rows: list[dict]) -> None:
         frame = pd.DataFrame(rows).drop(columns=["path", "delivered_id"], errors="ignore")
-        with transaction(self.connection):
-            self.connection.execute("DELETE FROM raw.annotation WHERE release = ?", [self.release.name])
+        with transaction(self._connection):
+            self._connection.execute("DELETE FROM raw.annotation WHERE release = ?", [self._release.name])
             insert(
-                self.connection,
+                self._connection,
                 "raw.annotation",
-                frame.assign(study=self.release.study, release=self.release.name),
+                frame.assign(study=self._release.study, release=self._release.name),
             )
 
     def _add(self, path: str, code: str, delivered_id: str | None, visit: str | None = None, is_refusal: bool = True):
-        self.issues.add(path, code, ANNOTATION_ISSUES[code], delivered_id, visit, is_refusal)
+        self._issues.add(path, code, ANNOTATION_ISSUES[code], delivered_id, visit, is_refusal)
 
     def _fingerprint(self, file: Path) -> str:
         status = file.stat()
-        return self.identity.hash(f"{file.name}\0{status.st_size}\0{status.st_mtime_ns}")
+        return self._identity.hash(f"{file.name}\0{status.st_size}\0{status.st_mtime_ns}")

@@ -5,17 +5,19 @@ What belongs here: the plan, the ledger raw.imaging_delivery, the rows of raw.di
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 
+import duckdb
 import pandas as pd
 
 from dagster_project import engine
 from dagster_project.case_work import DeliveredCase, derivative_folder, take_in
-from dagster_project.door import Door
-from dagster_project.identity import is_pseudonym
+from dagster_project.defs.releases import Release
+from dagster_project.identity import Identity, is_pseudonym
+from dagster_project.intake_issue import Issues
+from dagster_project.settings import Settings
 from dagster_project.warehouse import insert, transaction
+from dagster_project.withdrawal import Withdrawn
 from models.imaging.dixon import CONTRASTS
 from models.imaging.intake import Plan, plan_intake
 from models.imaging.layout import Case
@@ -40,51 +42,62 @@ SUPERSEDED = """
 """
 
 
-@dataclass(frozen=True)
-class ImagingDoor(Door):
-    """The imaging folder of one release on its way into the warehouse; its ledger: rows of raw.imaging_delivery."""
+class ImagingDoor:
+    """The imaging folder of one release on its way into the warehouse."""
 
-    _ledger: list[dict] = field(default_factory=list, init=False)
-
-    @cached_property
-    def _known_ids(self) -> set[str]:
-        rows = self.connection.execute(
-            "SELECT participant_id FROM raw.participant WHERE study = ?", [self.release.study]
-        ).fetchall()
-        return {participant_id for (participant_id,) in rows}
+    def __init__(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        settings: Settings,
+        release: Release,
+        identity: Identity,
+        withdrawn: Withdrawn,
+        issues: Issues,
+    ):
+        self._connection, self._settings, self._release = connection, settings, release
+        self._identity, self._withdrawn, self._issues = identity, withdrawn, issues
+        self._ledger: list[dict] = []
+        self._known_ids = {
+            row[0]
+            for row in connection.execute(
+                "SELECT participant_id FROM raw.participant WHERE study = ?", [release.study]
+            ).fetchall()
+        }
 
     def take_in(self, report: Callable[[str], None]) -> list[str]:
         """Read what is new; returns the masked paths of what was left as it is, whose issues stay."""
-        imaging = self.release.folder / "imaging"
-        plan = plan_intake(imaging, self.release.layout)
+        imaging = self._release.folder / "imaging"
+        plan = plan_intake(imaging, self._release.layout)
         if imaging.is_dir() and not plan.cases:
-            self.issues.add("imaging", "empty_delivery", REFUSALS["empty_delivery"])
+            self._issues.add("imaging", "empty_delivery", REFUSALS["empty_delivery"])
         self._record_left_out(plan)
         unchanged, pending = self._split(plan.cases)
-        superseded = frozenset(self.connection.execute(SUPERSEDED, {"release": self.release.name}).fetchall())
+        superseded = frozenset(self._connection.execute(SUPERSEDED, {"release": self._release.name}).fetchall())
         cases = [
-            DeliveredCase(case, self.settings.home, self.release.study, self.release.name, superseded, self.identity)
+            DeliveredCase(
+                case, self._settings.home, self._release.study, self._release.name, superseded, self._identity
+            )
             for case in pending
         ]
         frames = []
-        outcomes = engine.open_engine(self.settings).run(take_in, cases, DEADLINE_S, MEMORY_BYTES, engine.ALLOCATOR)
+        outcomes = engine.open_engine(self._settings).run(take_in, cases, DEADLINE_S, MEMORY_BYTES, engine.ALLOCATOR)
         for done, outcome in enumerate(outcomes, start=1):
             frames.append(self._record(outcome))
-            report(f"{self.release.name}: {done} of {len(cases)} deliveries, {outcome.code or 'taken in'}")
+            report(f"{self._release.name}: {done} of {len(cases)} deliveries, {outcome.code or 'taken in'}")
         self._store(unchanged, frames)
         return [row["path"] for row in unchanged]
 
     def _split(self, cases: list[Case]) -> tuple[list[dict], list[Case]]:
         """Ledger rows of deliveries that need no second look, and the cases to read."""
         columns = "path, layout, fingerprint, outcome, participant_id, visit"
-        rows = self.connection.execute(
-            f"SELECT {columns} FROM raw.imaging_delivery WHERE release = ?", [self.release.name]
+        rows = self._connection.execute(
+            f"SELECT {columns} FROM raw.imaging_delivery WHERE release = ?", [self._release.name]
         ).fetchall()
         known = {row[0]: dict(zip(columns.split(", "), row, strict=True)) for row in rows}
         unchanged, pending = [], []
         for case in cases:
-            row = known.get(self.identity.mask_path(self._path(case)))
-            if case.participant_id in self.withdrawn:
+            row = known.get(self._identity.mask_path(self._path(case)))
+            if case.participant_id in self._withdrawn:
                 self._leave_out(case, "withdrawn")
             elif row and row["fingerprint"] == self._fingerprint(case) and self._is_settled(row):
                 unchanged.append(row)
@@ -95,21 +108,21 @@ class ImagingDoor(Door):
     def _is_settled(self, row: dict) -> bool:
         if row["outcome"] != STORED:
             return row["outcome"] not in TRIED_AGAIN
-        folder = self.settings.home / derivative_folder(self.release.study, row["participant_id"], row["visit"])
+        folder = self._settings.home / derivative_folder(self._release.study, row["participant_id"], row["visit"])
         return all((folder / f"{contrast}.nii.gz").is_file() for contrast in CONTRASTS)
 
     def _record_left_out(self, plan: Plan) -> None:
         for case, _ in plan.duplicates:
             self._leave_out(case, "duplicate_run")
         for file in plan.strays:
-            path = str(file.path.relative_to(self.release.folder))
-            self.issues.add(path, "stray_file", MESSAGES["stray_file"], is_refusal=False)
+            path = str(file.path.relative_to(self._release.folder))
+            self._issues.add(path, "stray_file", MESSAGES["stray_file"], is_refusal=False)
 
     def _leave_out(self, case: Case, code: str) -> None:
         is_secret = code == "withdrawn"
         delivered_id = None if is_secret else self._delivered_id(case)
-        self.issues.add(self._path(case), code, MESSAGES[code], delivered_id, case.visit, False, is_secret)
-        self._enter(case, code, delivered_id and self.identity.pseudonym(delivered_id), case.visit, is_secret)
+        self._issues.add(self._path(case), code, MESSAGES[code], delivered_id, case.visit, False, is_secret)
+        self._enter(case, code, delivered_id and self._identity.pseudonym(delivered_id), case.visit, is_secret)
 
     def _record(self, outcome: engine.Outcome) -> pd.DataFrame:
         """Enter an outcome into ledger and issues; returns its rows of raw.dixon_series, none where refused."""
@@ -120,8 +133,8 @@ class ImagingDoor(Door):
             return rows
         delivered_id = self._delivered_id(case)
         is_refusal = outcome.code not in LEFT_OUT
-        self.issues.add(self._path(case), outcome.code, outcome.message, delivered_id, case.visit, is_refusal)
-        self._enter(case, outcome.code, delivered_id and self.identity.pseudonym(delivered_id), case.visit)
+        self._issues.add(self._path(case), outcome.code, outcome.message, delivered_id, case.visit, is_refusal)
+        self._enter(case, outcome.code, delivered_id and self._identity.pseudonym(delivered_id), case.visit)
         return pd.DataFrame()
 
     def _enter(
@@ -129,7 +142,7 @@ class ImagingDoor(Door):
     ) -> None:
         self._ledger.append(
             {
-                "path": self.identity.mask_path(self._path(case), is_secret),
+                "path": self._identity.mask_path(self._path(case), is_secret),
                 "layout": case.layout,
                 "fingerprint": self._fingerprint(case),
                 "outcome": outcome,
@@ -140,35 +153,35 @@ class ImagingDoor(Door):
 
     def _store(self, unchanged: list[dict], frames: list[pd.DataFrame]) -> None:
         """Replace the release's ledger and manifest; rows of unchanged and of superseded deliveries stay."""
-        release = {"study": self.release.study, "release": self.release.name}
+        release = {"study": self._release.study, "release": self._release.name}
         kept = pd.DataFrame(unchanged, columns=["participant_id", "visit"])
-        with transaction(self.connection):
-            self.connection.execute("DELETE FROM raw.imaging_delivery WHERE release = ?", [self.release.name])
+        with transaction(self._connection):
+            self._connection.execute("DELETE FROM raw.imaging_delivery WHERE release = ?", [self._release.name])
             ledger = pd.DataFrame([*unchanged, *self._ledger]).assign(**release)
-            insert(self.connection, "raw.imaging_delivery", ledger)
-            self.connection.register("kept", kept.dropna().astype(str))
-            self.connection.execute(
+            insert(self._connection, "raw.imaging_delivery", ledger)
+            self._connection.register("kept", kept.dropna().astype(str))
+            self._connection.execute(
                 "DELETE FROM raw.dixon_series WHERE release = $release AND (participant_id, visit) NOT IN (FROM kept)"
                 f" AND (participant_id, visit) NOT IN ({SUPERSEDED})",
-                {"release": self.release.name},
+                {"release": self._release.name},
             )
-            self.connection.unregister("kept")
+            self._connection.unregister("kept")
             rows = pd.concat([frame for frame in frames if len(frame)] or [pd.DataFrame()])
-            insert(self.connection, "raw.dixon_series", rows.assign(**release))
+            insert(self._connection, "raw.dixon_series", rows.assign(**release))
 
     def _delivered_id(self, case: Case) -> str | None:
         """The id in the file's name, where it is one: another word in that place may be a name."""
         named = case.participant_id
-        is_known = is_pseudonym(named) or (named and self.identity.pseudonym(named) in self._known_ids)
+        is_known = is_pseudonym(named) or (named and self._identity.pseudonym(named) in self._known_ids)
         return named if is_known else None
 
     def _path(self, case: Case) -> str:
         """The case's path within the release; files of one folder that make several cases are told by their first."""
         path = case.path if case.layout in ("composed", "dicom") else case.files[0].path
-        return str(path.relative_to(self.release.folder))
+        return str(path.relative_to(self._release.folder))
 
     def _fingerprint(self, case: Case) -> str:
         files = [
-            f"{Path(file.path).relative_to(self.release.folder)}\0{file.size}\0{file.mtime_ns}" for file in case.files
+            f"{Path(file.path).relative_to(self._release.folder)}\0{file.size}\0{file.mtime_ns}" for file in case.files
         ]
-        return self.identity.hash("\n".join(files))
+        return self._identity.hash("\n".join(files))

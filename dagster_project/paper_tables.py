@@ -14,15 +14,6 @@ SEX = {"F": "Women", "M": "Men", "": "Both"}
 SUPPRESSED = "suppressed"
 SYNTHETIC = "Synthetic data: nobody in it is a real person."
 INK, ACCENT, RULE = "#1f2933", "#0f766e", "#d9dfe3"
-METRICS = {
-    "dice": "Dice",
-    "surface_dice_3mm": "Surface Dice, 3 mm",
-    "hd95_mm": "HD95, mm",
-    "precision": "Precision",
-    "recall": "Recall",
-    "specificity": "Specificity",
-    "accuracy": "Accuracy",
-}
 TABLE_1 = """
     SELECT label || ', ' || unit AS characteristic, sex, n, pct, mean, sd, ci_low, ci_high, suppression
     FROM stats.descriptive JOIN ref.measure AS registry USING (measure)
@@ -100,31 +91,19 @@ def build_table_3(connection: duckdb.DuckDBPyConnection) -> GT | None:
         return None
     for margin in ("sex", "size_third"):
         rows = rows[rows[margin].isna()] if margin in rows else rows
-    kinds = ["model_version", "comparison", "validation"]
     rows = rows.assign(
         label=rows["compartment"].str.capitalize() + ", " + rows["side"],
-        n=rows.groupby(kinds, dropna=False)["n"].transform("max"),
-    )
-    rows = rows.assign(
-        section=[_describe_comparison(row) for row in rows.to_dict("records")],
-        text=[_mean_and_sd(row) for row in rows.itertuples()],
+        section=[
+            ", ".join(
+                str(part) for part in (row.get("comparison"), row.get("validation"), row["model_version"]) if part
+            )
+            for row in rows.to_dict("records")
+        ],
+        text=[_number(row.mean, 3) + " ± " + _number(row.sd, 3) for row in rows.itertuples()],
     )
     wide = rows.pivot_table(index=["section", "label"], columns="metric", values="text", aggfunc="first", sort=False)
-    wide = wide[[metric for metric in METRICS if metric in wide]].rename(columns=METRICS)
     table = GT(wide.reset_index(), rowname_col="label", groupname_col="section")
     return table.tab_header("Table 3. Segmentation", "Mean ± SD over cases").sub_missing(missing_text="–")
-
-
-def _mean_and_sd(row: tuple) -> str:
-    return SUPPRESSED if pd.isna(row.mean) else f"{_number(row.mean, 3)} ± {_number(row.sd, 3)}"
-
-
-def _describe_comparison(row: dict) -> str:
-    """Who is compared with the reader, on how many persons."""
-    names = {"intra_reader": "One reader twice", "inter_reader": "Two readers"}
-    validations = {"test": "held-out cases, model as deployed", "out_of_fold": "out of fold"}
-    who = names.get(row["comparison"]) or f"{row['model_version']}, {validations.get(row['validation'])}"
-    return f"{who} (n = {row['n']:.0f})" if pd.notna(row["n"]) else who
 
 
 def build_table_4(connection: duckdb.DuckDBPyConnection) -> GT | None:

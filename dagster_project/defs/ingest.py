@@ -53,9 +53,9 @@ def intake(context: dg.AssetExecutionContext, warehouse: Warehouse):
         withdrawn = Withdrawn(connection, identity)
         take_in_tables(connection, release, identity, withdrawn, issues)
         record_profile_issues(connection, release, issues)
-        delivered = (connection, settings, release, identity, withdrawn, issues)
-        unchanged = ImagingDoor(*delivered).take_in(context.log.info)
-        AnnotationDoor(*delivered).take_in(context.log.info)
+        door = ImagingDoor(connection, settings, release, identity, withdrawn, issues)
+        unchanged = door.take_in(context.log.info)
+        AnnotationDoor(connection, settings, release, identity, withdrawn, issues).take_in(context.log.info)
         with transaction(connection):
             connection.execute(
                 "DELETE FROM raw.intake_issue WHERE release = ? AND path NOT IN (SELECT unnest(?::VARCHAR[]))",
