@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 export MYONORM_HOME ?= $(CURDIR)/data
 
-.PHONY: demo test faults lint update annotate correct dashboard dagster bench train-phantom export norms-report test-duckdb2
+.PHONY: demo test faults lint update annotate train correct dashboard dagster bench train-phantom export norms-report test-duckdb2
 
 .venv/ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -31,6 +31,10 @@ update: .venv/ready
 annotate: .venv/ready
 	$(BIN)/python -m dagster_project.annotate $(N) --seed $(SEED) $(if $(STUDY),--study "$(STUDY)") $(if $(STRATIFIED),--stratified)
 
+# Long; given again it continues where it was stopped.
+train: .venv/ready
+	$(BIN)/python -m dagster_project.train "$(MODEL)" $(if $(PROFILE),--profile $(PROFILE)) $(if $(STUDY),--study "$(STUDY)")
+
 # A case as a package for 3D Slicer: CASE=<study>/<participant>/<visit>. The next update takes the corrected mask back.
 correct: .venv/ready
 	$(BIN)/python -m dagster_project.correction "$(CASE)"
@@ -43,7 +47,7 @@ dagster: .venv/ready
 	DAGSTER_HOME="$$(realpath "$(MYONORM_HOME)/dagster")" $(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1
 
 # Long; continues from its last checkpoint. PROFILE=phantom-base trains what the phantom model starts from.
-PROFILE ?= phantom
+train-phantom: PROFILE := $(or $(PROFILE),phantom)
 train-phantom: .venv/ready
 	$(BIN)/python -m models.segmentation.training $(PROFILE) "$(MYONORM_HOME)/training/$(PROFILE)" "$(MYONORM_HOME)/models/$(PROFILE)-retrained"
 

@@ -151,7 +151,7 @@ def segment(case: ImageCase) -> StoredMask:
     model, segmenter, device = _load_segmenter(
         case.model, case.device, case.precision, case.is_low_memory, case.threads
     )
-    dixon = _read_dixon(case)
+    dixon = read_dixon(case)
     check_geometry(dixon.volumes["in"].shape, dixon.affine, model.geometry)
     turn = Turn(count_turns(device, case.threads))
     labels = segmenter.segment(dixon, turn=turn)
@@ -193,7 +193,7 @@ def probe_precision(case: ImageCase) -> str:
     import torch
 
     torch.set_num_threads(case.threads)
-    return choose_precision(open_model(case.model), choose_device(case.device), _read_dixon(case))
+    return choose_precision(open_model(case.model), choose_device(case.device), read_dixon(case))
 
 
 @lru_cache(maxsize=1)
@@ -250,7 +250,7 @@ def inspect(case: QualityCase) -> Inspection:
         If a stored file is not what was written.
     """
     labels, affine = _read_mask(case.image)
-    dixon = _read_dixon(case.image)
+    dixon = read_dixon(case.image)
     measured = morphometry.measure(labels, affine, dixon.volumes["fat"], dixon.volumes["water"])
     findings, evidence = quality.check_image(dixon)
     findings |= quality.check_mask(labels, measured)
@@ -295,7 +295,14 @@ def _read_mask(case: ImageCase) -> tuple[np.ndarray, np.ndarray]:
     return read_volume(case.home / case.folder / f"{case.model}_dseg.nii.gz")
 
 
-def _read_dixon(case: ImageCase) -> DixonSet:
+def read_dixon(case: ImageCase) -> DixonSet:
+    """The case's four contrasts, verified.
+
+    Raises
+    ------
+    CorruptVolume
+        If a stored file is not what was written, or not the manifest's.
+    """
     images = _read_contrasts(case, CONTRASTS)
     return DixonSet({contrast: voxels for contrast, (voxels, _) in images.items()}, images["in"][1])
 

@@ -105,18 +105,20 @@ def _compare_pair(values: list[float | None], truth: list[float], width: int, di
 def _list_scores(research: duckdb.DuckDBPyConnection) -> str:
     lines = ["Segmentation against annotated masks (synthetic), mean ± SD"]
     lines.append("  label               Dice             surface Dice, 3 mm   HD95, mm")
-    for comparison, compartment, side, n, *cells in research.execute(
+    for comparison, validation, compartment, side, n, *cells in research.execute(
         """
         PIVOT (
-            SELECT comparison, compartment, side, n, metric, format('{:.3f} ± {:.3f}', mean, sd) AS cell
+            SELECT comparison, validation, compartment, side, n, metric, format('{:.3f} ± {:.3f}', mean, sd) AS cell
             FROM stats.segmentation_score
             WHERE sex IS NULL AND size_third IS NULL
         )
         ON metric IN ('dice', 'surface_dice_3mm', 'hd95_mm') USING any_value(cell)
-        ORDER BY comparison, compartment DESC, side
+        ORDER BY comparison, validation DESC, compartment DESC, side
         """
     ).fetchall():
-        who = "model" if comparison == "automatic" else comparison.replace("_", "-")
+        who = {"test": "model, held out", "out_of_fold": "model, out of fold"}.get(
+            validation, comparison.replace("_", "-")
+        )
         lines.append(f"  {compartment:8s}{side:6s}  {'    '.join(cells)}   {who}, n = {n}")
     return "\n".join(lines)
 

@@ -39,6 +39,10 @@ class Identity:
         """The id under which a delivered id is stored."""
         return self.hash(f"pseudonym/{self.study}/{delivered_id}")[:16] if self.is_hashed else delivered_id
 
+    def case_name(self, stored_id: str, visit: str) -> str:
+        """What training files and models call a case: they outlive the person, and may be shared."""
+        return f"case_{self.hash(f'case/{self.study}/{stored_id}/{visit}')[:16]}"
+
     def pseudonyms(self, delivered_ids: pd.Series) -> pd.Series:
         """`pseudonym` of a column; null stays null."""
         mapping = {delivered_id: self.pseudonym(delivered_id) for delivered_id in delivered_ids.dropna().unique()}

@@ -2,7 +2,8 @@
 
 Promotions are lines of promotions.jsonl under MYONORM_HOME, never changed; the last one is in force unless MYONORM_MODEL says
 otherwise. A model is compared with the current one on the held-out cases that both were scored on: score it first by running
-the jobs with MYONORM_MODEL set to it. Masks, measures and statistics of the former model stay, under its own version.
+the jobs with MYONORM_MODEL set to it. Masks and measures of the former model stay, under its own version; the published
+statistics move to the new one when it has seen everyone behind them (`ref.analysis_set`).
 """
 
 import argparse
@@ -13,9 +14,10 @@ from datetime import UTC, datetime
 
 import duckdb
 
+from dagster_project.model_registry import register
 from dagster_project.settings import load_settings
 from dagster_project.warehouse import Warehouse
-from models.segmentation.inference import InvalidModel, open_model
+from models.segmentation.inference import REGISTRY, InvalidModel, open_model
 
 COMPARE = """
 SELECT compartment, side, count(*) AS n, avg(candidate.dice) AS candidate, avg(standing.dice) AS standing
@@ -40,13 +42,14 @@ def promote(name: str, despite_scores: bool = False) -> str:
     Raises
     ------
     InvalidModel
-        If there is no such model, or it is not what its manifest says.
+        If there is no such model, it is not what its manifest says, or another one bears its version.
     NotPromoted
         Unless `despite_scores`: if the models share no scored held-out case, or the mean Dice of a label is lower.
     """
     settings = load_settings()
-    candidate, standing = open_model(name), open_model(settings.model)
+    candidate, standing = open_model(settings.find_model(name)), open_model(settings.model)
     with Warehouse().connect() as connection:
+        register(connection, candidate)
         scores = compare(connection, candidate.model_version, standing.model_version)
     if not despite_scores and not scores:
         raise NotPromoted(
@@ -58,9 +61,9 @@ def promote(name: str, despite_scores: bool = False) -> str:
         raise NotPromoted(
             f"{candidate.model_version} has a lower mean Dice in {', '.join(worse)}: add --despite-scores."
         )
-    is_registered = candidate.folder.parent.name == "nnunet"
+    has_name = candidate.folder.parent in (REGISTRY, settings.models)
     line = {
-        "model": candidate.folder.name if is_registered else str(candidate.folder.absolute()),
+        "model": candidate.folder.name if has_name else str(candidate.folder.absolute()),
         "model_version": candidate.model_version,
         "promoted_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "despite_scores": despite_scores,

@@ -62,6 +62,20 @@ class Settings(BaseSettings):
         """Published snapshots."""
         return self.home / "snapshots"
 
+    @property
+    def models(self) -> Path:
+        """Models trained or taken in here, beside those that the package brings."""
+        return self.home / "models"
+
+    @property
+    def trainings(self) -> Path:
+        """Where nnU-Net works on models in the making."""
+        return self.home / "training"
+
+    def find_model(self, name: str) -> str:
+        """The folder of a model of this installation; any other name as it is: one the package brings, or a folder."""
+        return str(self.models / name) if (self.models / name / "manifest.json").is_file() else name
+
     def read_promotions(self) -> list[dict]:
         """Promotions of models, the oldest first: model, model_version, promoted_at, despite_scores, scores."""
         path = self.home / "promotions.jsonl"
@@ -87,6 +101,6 @@ def load_settings() -> Settings:
     settings = Settings()
     settings = settings.model_copy(update={"home": settings.home.absolute()})
     promotions = settings.read_promotions()
-    if promotions and "model" not in settings.model_fields_set:
-        return settings.model_copy(update={"model": promotions[-1]["model"]})
-    return settings
+    is_promoted = promotions and "model" not in settings.model_fields_set
+    name = promotions[-1]["model"] if is_promoted else settings.model
+    return settings.model_copy(update={"model": settings.find_model(name)})

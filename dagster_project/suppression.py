@@ -73,10 +73,18 @@ def suppress_tables(
             n_left_out = frame["n_left_out"].astype("Int64")
             shown[name] = frame.assign(n_left_out=n_left_out.where(n_left_out >= least))
         else:
-            shown[name] = disclosure.suppress(
-                frame, least, _statistics(name) if name not in COUNTS else [], COUNTS.get(name, "n")
-            )
+            statistics = _statistics(name) if name not in COUNTS else []
+            beyond = _count_beyond_quartiles(frame["n"]) if "p50" in statistics else None
+            shown[name] = disclosure.suppress(frame, least, statistics, COUNTS.get(name, "n"), beyond=beyond)
     return shown
+
+
+def _count_beyond_quartiles(n: pd.Series) -> pd.DataFrame:
+    """Persons on the smaller side of each quartile (type 7) among n different values."""
+    places = {f"p{percent}": (n - 1) * percent / 100 for percent in (25, 50, 75)}
+    return pd.DataFrame(
+        {column: np.minimum(np.ceil(place), n - 1 - np.floor(place)) for column, place in places.items()}
+    )
 
 
 def _suppress_cells(

@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from models.imaging.dixon import CONTRASTS, DixonSet
-from models.imaging.nifti import CorruptVolume, combined_sha256, read_image_sha256, read_volume, write_volume
+from dagster_project.case_work import ImageCase, read_dixon
+from models.imaging.nifti import read_image_sha256, read_volume, write_volume
 from models.imaging.nifti_set import read_nifti
-from models.segmentation.anatomy import LABELS
 from models.segmentation.annotation import check_annotation
 from models.segmentation.evaluation import score_case
-from models.segmentation.inference import Segmenter, choose_device, open_model
+from models.segmentation.geometry import check_geometry
+from models.segmentation.inference import Model, Segmenter, choose_device, open_model
 from models.segmentation.validation import choose_fold, compare_measures
 
 
@@ -66,18 +66,14 @@ def take_in_annotation(annotation: DeliveredAnnotation) -> StoredAnnotation:
 class ValidationCase:
     """A mask to compare with a reference annotation; paths are relative to MYONORM_HOME.
 
-    `tested_path` None: the mask is first predicted by `fold` of `model`, the fold that did not see the case.
+    `tested_path` None: the mask is first predicted by `fold` of the model, the fold that did not see the case.
     """
 
-    home: Path
-    folder: Path
+    image: ImageCase
     annotation_path: Path
     tested_path: Path | None
-    image_sha256: str
     is_measured: bool
-    model: str
     fold: int | None
-    device: str
 
 
 @dataclass(frozen=True)
@@ -95,38 +91,33 @@ def validate(case: ValidationCase) -> Validation:
     ------
     CorruptVolume
         If a stored file is not what was written.
+    GeometryRefused
+        If the model was not made for the images' grid.
     """
-    truth, affine = read_volume(case.home / case.annotation_path)
-    tested, _ = read_volume(case.home / (case.tested_path or _predict_out_of_fold(case)))
+    home = case.image.home
+    truth, affine = read_volume(home / case.annotation_path)
+    tested, _ = read_volume(home / (case.tested_path or _predict_out_of_fold(case.image, case.fold)))
     scores = score_case(tested, truth, tuple(np.linalg.norm(affine[:3, :3], axis=0)))
-    voxel_ml = abs(np.linalg.det(affine[:3, :3])) / 1000
-    scores["volume_ml"] = [(truth == value).sum() * voxel_ml for value in LABELS.values()]
-    if not case.is_measured:
-        return Validation(scores, pd.DataFrame())
-    return Validation(scores, compare_measures(tested, truth, _read_dixon(case)))
+    pairs = compare_measures(tested, truth, affine) if case.is_measured else pd.DataFrame()
+    return Validation(scores, pairs)
 
 
-def _predict_out_of_fold(case: ValidationCase) -> Path:
-    segmenter, model_version = _load_fold(case.model, case.fold, case.device)
-    path = case.folder / f"{model_version}_fold-{case.fold}_dseg.nii.gz"
-    dixon = _read_dixon(case)
-    provenance = {"model_version": model_version, "fold": case.fold, "source_sha256": case.image_sha256}
-    write_volume(case.home / path, segmenter.segment(dixon), dixon.affine, provenance)
+def _predict_out_of_fold(image: ImageCase, fold: int) -> Path:
+    """Segment as the cohort is segmented, but for the other folds."""
+    model, segmenter = _load_fold(image.model, fold, image.device, image.precision, image.threads)
+    path = image.folder / f"{model.model_version}_fold-{fold}_dseg.nii.gz"
+    dixon = read_dixon(image)
+    check_geometry(dixon.volumes["in"].shape, dixon.affine, model.geometry)
+    provenance = {"model_version": model.model_version, "fold": fold, "precision": image.precision}
+    provenance |= {"source_sha256": image.image_sha256}
+    write_volume(image.home / path, segmenter.segment(dixon), dixon.affine, provenance)
     return path
 
 
 @lru_cache(maxsize=1)
-def _load_fold(model_name: str, fold: int, wanted_device: str) -> tuple[Segmenter, str]:
+def _load_fold(model_name: str, fold: int, wanted_device: str, precision: str, threads: int) -> tuple[Model, Segmenter]:
     import torch
 
-    torch.set_num_threads(1)
-    model = open_model(model_name)
-    return Segmenter(choose_fold(model, fold), choose_device(wanted_device)), model.model_version
-
-
-def _read_dixon(case: ValidationCase) -> DixonSet:
-    paths = {contrast: case.home / case.folder / f"{contrast}.nii.gz" for contrast in CONTRASTS}
-    if combined_sha256({contrast: read_image_sha256(path) for contrast, path in paths.items()}) != case.image_sha256:
-        raise CorruptVolume("The stored volumes are not those of the manifest; take the release in again.")
-    images = {contrast: read_volume(path) for contrast, path in paths.items()}
-    return DixonSet({contrast: voxels for contrast, (voxels, _) in images.items()}, images["in"][1])
+    torch.set_num_threads(threads)
+    model = choose_fold(open_model(model_name), fold)
+    return model, Segmenter(model, choose_device(wanted_device), precision)

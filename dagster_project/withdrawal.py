@@ -95,12 +95,13 @@ def forget(
         with transaction(connection):
             connection.execute("DELETE FROM raw.withdrawal WHERE release = ?", [release])
         return
+    names = _name_training_cases(connection, identity, list(stored_ids.values()))
     was_known = _is_anyone_known(connection, identity.study, list(stored_ids.values()))
     settings.withdrawals.mkdir(exist_ok=True)
     if was_known:
         settings.rewrite_marker.touch()
         (settings.withdrawals / UNPROVEN).touch()
-        _list_for_the_steward(connection, settings, release, identity.study, list(stored_ids.values()))
+        _list_for_the_steward(connection, settings, release, identity.study, list(stored_ids.values()), names)
     with transaction(connection):
         connection.execute("DELETE FROM raw.withdrawal WHERE release = ?", [release])
         insert(connection, "raw.withdrawal", tombstones)
@@ -111,6 +112,7 @@ def forget(
         shutil.rmtree(settings.home / derivative_folder(identity.study, stored_id), ignore_errors=True)
         forget_verdicts(settings.home / "reviews", stored_id)
         _forget_in_work_packages(settings.home, stored_id)
+    _forget_trainings(settings, names)
     tombstones.to_csv(settings.withdrawals / f"{release}.csv", index=False)
 
 
@@ -200,8 +202,30 @@ def _forget_in_work_packages(home: Path, stored_id: str) -> None:
             sheet.write_text("\n".join([line for line in lines if not line.startswith(f"{stored_id},")] + [""]))
 
 
+def _name_training_cases(connection: duckdb.DuckDBPyConnection, identity: Identity, stored_ids: list[str]) -> list[str]:
+    """What the persons' cases are called in training files and models, whether their masks are still delivered or not."""
+    cases = connection.execute(
+        "SELECT participant_id, visit FROM raw.annotation WHERE study = $study AND list_contains($ids, participant_id)"
+        " UNION SELECT participant_id, visit FROM raw.dixon_series WHERE study = $study AND list_contains($ids, participant_id)",
+        {"study": identity.study, "ids": stored_ids},
+    ).fetchall()
+    return [identity.case_name(*case) for case in cases]
+
+
+def _forget_trainings(settings: Settings, names: list[str]) -> None:
+    """Remove the working folders of trainings that hold images of the cases; the models that came of them are listed."""
+    for name in names:
+        for path in settings.trainings.glob(f"*/raw/*/labelsTr/{name}.nii.gz"):
+            shutil.rmtree(path.parents[3])
+
+
 def _list_for_the_steward(
-    connection: duckdb.DuckDBPyConnection, settings: Settings, release: str, study: str, stored_ids: list[str]
+    connection: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    release: str,
+    study: str,
+    stored_ids: list[str],
+    names: list[str],
 ) -> None:
     """Append what only the steward can destroy: snapshots, source files, models trained with the persons."""
     delivered = connection.execute(
@@ -216,7 +240,10 @@ def _list_for_the_steward(
         {"ids": stored_ids, "study": study},
     ).fetchall()
     rows = [("snapshot", path.name) for path in list_snapshots(settings.snapshots)]
-    rows += [("release", name) for (name,) in delivered] + [("model", name) for (name,) in trained]
+    splits = {path.parent.name: path.read_text(encoding="utf-8") for path in settings.models.glob("*/splits.json")}
+    models = {version for version, text in splits.items() if any(name in text for name in names)}
+    models |= {version for (version,) in trained}
+    rows += [("release", name) for (name,) in delivered] + [("model", name) for name in sorted(models)]
     listed = pd.DataFrame(rows, columns=["kind", "name"]).assign(
         withdrawn_in=release, listed_at=datetime.now(UTC).isoformat(timespec="seconds")
     )

@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 
 import dagster as dg
 import duckdb
-import pandas as pd
 
 from dagster_project.asset_specs import describe_table
 from dagster_project.catalog import compile_catalog
@@ -15,6 +14,7 @@ from dagster_project.defs.releases import UnusableRelease, open_release
 from dagster_project.identity import Identity
 from dagster_project.intake_issue import Issues
 from dagster_project.methods import list_software
+from dagster_project.model_registry import register
 from dagster_project.publication import describe_columns, publish
 from dagster_project.settings import Settings, load_settings
 from dagster_project.warehouse import Warehouse, count_rows, find_drift, insert, transaction
@@ -112,15 +112,13 @@ def _record(connection: duckdb.DuckDBPyConnection, stamp: str, now: datetime) ->
     settings = load_settings()
     model = open_model(settings.model)
     with transaction(connection):
-        connection.execute("DELETE FROM meta.model WHERE model_version = ?", [model.model_version])
-        row = {
-            "model_version": model.model_version,
-            "configuration": model.configuration,
-            "n_folds": len(model.fold_files),
-        }
-        row |= {"manifest_sha256": model.manifest_sha256, "card": model.card, "is_current": True}
-        connection.execute("UPDATE meta.model SET is_current = false")
-        insert(connection, "meta.model", pd.DataFrame([row | _describe_promotion(model.model_version, settings)]))
+        register(connection, model)
+        connection.execute("UPDATE meta.model SET is_current = (model_version = ?)", [model.model_version])
+        for row in _list_promotions(settings):
+            connection.execute(
+                "UPDATE meta.model SET promoted_at = $promoted_at, scores = $scores WHERE model_version = $model_version",
+                row,
+            )
         log = connection.execute("SELECT release, study, fingerprint FROM raw.release ORDER BY registration").df()
         log = log.assign(
             snapshot=stamp,
@@ -135,12 +133,15 @@ def _record(connection: duckdb.DuckDBPyConnection, stamp: str, now: datetime) ->
         insert(connection, "meta.data_dictionary", describe_columns(connection))
 
 
-def _describe_promotion(model_version: str, settings: Settings) -> dict:
-    """When and on what scores the model was promoted last; scores of few cases stay in promotions.jsonl."""
-    lines = [line for line in settings.read_promotions() if line["model_version"] == model_version]
-    if not lines:
-        return {"promoted_at": None, "scores": None}
-    scores = lines[-1]["scores"]
-    is_shown = bool(scores) and all(row["n"] >= settings.min_cell for row in scores)
-    promoted_at = datetime.fromisoformat(lines[-1]["promoted_at"]).replace(tzinfo=None)
-    return {"promoted_at": promoted_at, "scores": json.dumps(scores) if is_shown else None}
+def _list_promotions(settings: Settings) -> list[dict]:
+    """When and on what scores models were promoted, the last time last; scores of few cases stay in promotions.jsonl."""
+    return [
+        {
+            "model_version": line["model_version"],
+            "promoted_at": datetime.fromisoformat(line["promoted_at"]).replace(tzinfo=None),
+            "scores": json.dumps(line["scores"])
+            if line["scores"] and all(row["n"] >= settings.min_cell for row in line["scores"])
+            else None,
+        }
+        for line in settings.read_promotions()
+    ]

@@ -11,6 +11,7 @@ from dagster_project import engine
 from dagster_project.asset_specs import describe_table
 from dagster_project.case_work import ImageCase, probe_precision, segment
 from dagster_project.defs.releases import releases
+from dagster_project.model_registry import register
 from dagster_project.run_summary import summarise_seconds
 from dagster_project.settings import Settings, load_settings
 from dagster_project.warehouse import Warehouse, count_rows, insert, transaction
@@ -45,9 +46,10 @@ FAILURE_RATE = dg.AssetCheckSpec(
 )
 def segmentation(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.MaterializeResult:
     settings = load_settings()
-    model_version, release = open_model(settings.model).model_version, context.partition_key
-    workers = engine.open_engine(settings, takes_turns=True)
+    model, release = open_model(settings.model), context.partition_key
+    model_version, workers = model.model_version, engine.open_engine(settings, takes_turns=True)
     with warehouse.connect() as connection:
+        register(connection, model)
         cases = list_cases(connection, settings, model_version, release)
         precision = choose_precision(connection, workers, model_version, cases)
         done = []

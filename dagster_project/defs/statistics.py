@@ -55,7 +55,10 @@ def analysis_set(warehouse: Warehouse) -> dg.MaterializeResult:
 
 
 def pin_analysis_set(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
-    """The set in force; where there is none, that of the newest snapshot; before the first, the one with most persons."""
+    """The set in force; where there is none, that of the newest snapshot; before the first, the one with most persons.
+
+    A promoted model takes the place of the former when it has seen every case of the set.
+    """
     pinned = connection.execute("SELECT study, source, model_version FROM ref.analysis_set").fetchone()
     published = load_settings().snapshots / "current" / "normative.duckdb"
     if not pinned and published.is_file():
@@ -68,9 +71,27 @@ def pin_analysis_set(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
         ).fetchone()
     if not pinned:
         return pd.DataFrame()
-    study, source, model_version = pinned
+    study, source, model_version = pinned = _follow_promotion(connection, pinned)
     row = {"study": study, "source": source, "model_version": model_version, "is_synthetic": study == "synthetic"}
     return pd.DataFrame([{"analysis_set": " / ".join(pinned), **row}])
+
+
+def _follow_promotion(connection: duckdb.DuckDBPyConnection, pinned: tuple[str, str, str]) -> tuple[str, str, str]:
+    study, source, model_version = pinned
+    promotions = load_settings().read_promotions()
+    if source != "measured" or not promotions or promotions[-1]["model_version"] == model_version:
+        return pinned
+    promoted = promotions[-1]["model_version"]
+    (n_unseen,) = connection.execute(
+        """
+        SELECT count(*)
+        FROM imaging.segmentation AS former
+        ANTI JOIN (FROM imaging.segmentation WHERE model_version = $promoted) AS ledger USING (study, participant_id, visit)
+        WHERE study = $study AND model_version = $former AND status = 'done'
+        """,
+        {"study": study, "former": model_version, "promoted": promoted},
+    ).fetchone()
+    return pinned if n_unseen else (study, source, promoted)
 
 
 @dg.asset(**describe_table("stats.descriptive"), group_name="stats", deps=UPSTREAM)

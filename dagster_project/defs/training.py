@@ -1,10 +1,10 @@
 """Training as assets: annotated cases -> nnU-Net's dataset and plan -> its folds, one partition each -> a model folder.
 
 What belongs here: which cases train, where the work lies, and what the Dagster UI shows of it. How a network is trained is
-`models.segmentation.training`'s knowledge. Training is started by hand, in this order: dataset, folds, model.
+`models.segmentation.training`'s knowledge. Training is started by hand, in this order: dataset, folds, model; `make train`
+does all three.
 """
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,29 +12,36 @@ from pathlib import Path
 import dagster as dg
 import duckdb
 
+from dagster_project.identity import Identity
+from dagster_project.model_registry import register
 from dagster_project.settings import Settings, load_settings
 from dagster_project.warehouse import Warehouse
 from models.imaging.dixon import CONTRASTS, DixonSet
 from models.imaging.nifti import read_volume
 from models.segmentation import training
+from models.segmentation.card import DataDescription
+from models.segmentation.inference import InvalidModel, open_model
 from models.segmentation.training import AnnotatedCase
 
-LEAST_CASES = 5
+N_FOLDS = 5
 MODEL_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}")
-folds = dg.StaticPartitionsDefinition([str(fold) for fold in range(5)])
+folds = dg.StaticPartitionsDefinition([str(fold) for fold in range(N_FOLDS)])
 
-# The reference annotation of each training case: the first reading, readers in the order of their codes.
-TRAINING_CASES = """
-SELECT concat_ws('_', study, participant_id, visit), annotation_path, list(nifti_path ORDER BY list_position($contrasts, contrast))
+# The reference annotation of each case of a role: the first reading, readers in the order of their codes. Whoever has a
+# training case has no test case.
+CASES = """
+SELECT participant_id, visit, annotation_path, list(nifti_path ORDER BY list_position($contrasts, contrast)) AS nifti_paths
 FROM (
     FROM raw.current_annotation
-    WHERE study = $study AND role = 'train'
-    QUALIFY row_number() OVER (PARTITION BY study, participant_id, visit ORDER BY reading, reader) = 1
+    WHERE study = $study
+    QUALIFY bool_or(role = 'train') OVER (PARTITION BY participant_id) = ($role = 'train')
+        AND row_number() OVER (PARTITION BY participant_id, visit, role ORDER BY reading, reader) = 1
 ) AS annotation
 JOIN raw.current_dixon_series AS series USING (study, participant_id, visit)
+WHERE role = $role
 GROUP BY ALL
 HAVING max(series.image_sha256) FILTER (contrast = 'in') = any_value(annotation.image_sha256)
-ORDER BY 1
+ORDER BY ALL
 """
 
 
@@ -54,34 +61,59 @@ class Training(dg.Config):
             If the version is no name.
         """
         if not MODEL_VERSION.fullmatch(self.model_version):
-            raise dg.Failure("A model version is made of letters, digits and -: name another.", allow_retries=False)
-        return settings.home / "training" / self.model_version
+            raise _failure("A model version is made of letters, digits and -: name another.")
+        return settings.trainings / self.model_version
 
 
-def load_cases(connection: duckdb.DuckDBPyConnection, home: Path, study: str) -> Iterator[AnnotatedCase]:
-    """The study's training cases with their reference annotation, verified as they are read."""
-    rows = connection.execute(TRAINING_CASES, {"study": study, "contrasts": list(CONTRASTS)}).fetchall()
-    if len(rows) < LEAST_CASES:
-        raise dg.Failure(
-            f"{len(rows)} training cases of study {study}: five folds need {LEAST_CASES} at least. Annotate more.",
-            allow_retries=False,
+def _failure(message: str) -> dg.Failure:
+    return dg.Failure(message, allow_retries=False)
+
+
+def find_cases(connection: duckdb.DuckDBPyConnection, settings: Settings, study: str, role: str) -> list[tuple]:
+    """Name (a keyed hash), person, mask and images of the study's annotated cases of a role; paths relative to MYONORM_HOME."""
+    identity = Identity(study, settings.resolve_secret_key(), settings.hash_pseudonyms)
+    rows = connection.execute(CASES, {"study": study, "role": role, "contrasts": list(CONTRASTS)}).fetchall()
+    n_persons = len({participant_id for participant_id, *_ in rows})
+    if role == "train" and n_persons < N_FOLDS:
+        raise _failure(
+            f"Training cases of {n_persons} persons of study {study}: five folds need {N_FOLDS} at least. Annotate more."
         )
-    for name, annotation_path, nifti_paths in rows:
+    return [(identity.case_name(who, visit), who, *paths) for who, visit, *paths in rows]
+
+
+def read_cases(home: Path, found: list[tuple]) -> Iterator[AnnotatedCase]:
+    """The cases found, one at a time, verified as they are read."""
+    for name, person, annotation_path, nifti_paths in found:
         volumes = dict(zip(CONTRASTS, (read_volume(home / path) for path in nifti_paths), strict=True))
         dixon = DixonSet({contrast: voxels for contrast, (voxels, _) in volumes.items()}, volumes["in"][1])
-        yield AnnotatedCase(name, dixon, read_volume(home / annotation_path)[0])
+        yield AnnotatedCase(name, person, dixon, read_volume(home / annotation_path)[0])
+
+
+def _read_profile(workspace: Path) -> dict:
+    if not workspace.is_dir():
+        raise _failure(f"There is no dataset of {workspace.name}: materialize training/dataset first.")
+    return training.read_profile(workspace)
 
 
 @dg.asset(key=["training", "dataset"], group_name="training", kinds={"nnunet"}, deps=[["raw", "annotation"]])
 def training_dataset(config: Training, warehouse: Warehouse) -> dg.MaterializeResult:
     """The study's annotated training cases in nnU-Net's format, with its fingerprint, plan and preprocessing."""
-    settings, profile = load_settings(), training.load_profile(config.profile)
+    settings = load_settings()
     workspace = config.workspace(settings)
-    with warehouse.connect() as connection:
-        training.write_dataset(load_cases(connection, settings.home, config.study), workspace)
-    training.plan_and_preprocess(workspace, profile)
-    dataset = json.loads((workspace / "raw" / training.DATASET_NAME / "dataset.json").read_text())
-    return dg.MaterializeResult(metadata={"cases": dataset["numTraining"], "profile": config.profile})
+    if workspace.exists():
+        raise _failure(
+            f"There is a dataset of {workspace.name} already: train its folds, name another version, or remove {workspace}."
+        )
+    try:
+        profile = training.load_profile(config.profile)
+        if "start_from" in profile:
+            profile |= {"start_from": settings.find_model(profile["start_from"])}
+        with warehouse.connect() as connection:
+            found = find_cases(connection, settings, config.study, "train")
+        training.prepare(read_cases(settings.home, found), workspace, profile)
+    except (ValueError, InvalidModel) as error:
+        raise _failure(str(error)) from error
+    return dg.MaterializeResult(metadata={"cases": len(found), "profile": config.profile})
 
 
 @dg.asset(
@@ -89,9 +121,12 @@ def training_dataset(config: Training, warehouse: Warehouse) -> dg.MaterializeRe
 )
 def training_fold(context: dg.AssetExecutionContext, config: Training) -> dg.MaterializeResult:
     """One fold, trained and validated by nnU-Net; a run that was stopped continues from its last checkpoint."""
-    workspace = config.workspace(load_settings())
-    profile, fold = training.read_profile(workspace), int(context.partition_key)
-    training.train_fold(workspace, profile, fold)
+    settings = load_settings()
+    workspace = config.workspace(settings)
+    profile, fold = _read_profile(workspace), int(context.partition_key)
+    if fold >= profile["folds"]:
+        raise _failure(f"Profile {profile['name']} trains {profile['folds']} folds: fold {fold} is none of them.")
+    training.train_fold(workspace, profile, fold, settings.device)
     scores = training.score_out_of_fold(workspace, profile, [fold])
     return dg.MaterializeResult(
         metadata={"validation_cases": scores["case"].nunique(), "mean_dice": float(scores["dice"].mean())}
@@ -99,12 +134,31 @@ def training_fold(context: dg.AssetExecutionContext, config: Training) -> dg.Mat
 
 
 @dg.asset(key=["training", "model"], group_name="training", kinds={"nnunet"}, deps=[training_fold])
-def trained_model(config: Training) -> dg.MaterializeResult:
-    """The model folder MYONORM_HOME/models/<version>: set MYONORM_MODEL to it, or promote it, to segment with it."""
+def trained_model(config: Training, warehouse: Warehouse) -> dg.MaterializeResult:
+    """The model folder MYONORM_HOME/models/<version>, registered: set MYONORM_MODEL to its name, or promote it, to use it."""
     settings = load_settings()
-    workspace, destination = config.workspace(settings), settings.home / "models" / config.model_version
-    profile = training.read_profile(workspace)
-    training.collect_model(workspace, profile, destination)
-    training.write_card(destination, profile, f"annotated cases of study {config.study}")
-    card = (destination / "MODEL_CARD.md").read_text(encoding="utf-8")
-    return dg.MaterializeResult(metadata={"card": dg.MetadataValue.md(card)})
+    workspace, destination = config.workspace(settings), settings.models / config.model_version
+    profile = _read_profile(workspace)
+    with warehouse.connect() as connection:
+        found = find_cases(connection, settings, config.study, "test")
+    try:
+        training.collect_model(
+            workspace,
+            profile,
+            destination,
+            _describe_data(config.study, len(found)),
+            read_cases(settings.home, found),
+            settings.device,
+        )
+        model = open_model(str(destination))
+        with warehouse.connect() as connection:
+            register(connection, model)
+    except InvalidModel as error:
+        raise _failure(str(error)) from error
+    return dg.MaterializeResult(metadata={"card": dg.MetadataValue.md(model.card)})
+
+
+def _describe_data(study: str, n_test: int) -> DataDescription:
+    is_synthetic = study == "synthetic"
+    cases = f"annotated cases of study {study}{', all of them synthetic' if is_synthetic else ''}"
+    return DataDescription(cases, f"{n_test} held-out {cases}, by the model as deployed", is_synthetic)

@@ -97,9 +97,11 @@ def score_surfaces(predicted: np.ndarray, truth: np.ndarray, spacing_mm: tuple[f
 
 
 def score_case(predicted: np.ndarray, truth: np.ndarray, spacing_mm: tuple[float, float, float]) -> pd.DataFrame:
-    """`score_labels` and `score_surfaces` side by side: one row per label."""
+    """`score_labels` and `score_surfaces` side by side, and volume_ml, the true mask's: one row per label."""
     surfaces = score_surfaces(predicted, truth, spacing_mm)
-    return score_labels(predicted, truth).merge(surfaces, on=["compartment", "side"])
+    voxel_ml = float(np.prod(spacing_mm)) / 1000
+    volumes = [int((truth == value).sum()) * voxel_ml for value in LABELS.values()]
+    return score_labels(predicted, truth).merge(surfaces, on=["compartment", "side"]).assign(volume_ml=volumes)
 
 
 def exchanged_side_pct(predicted: np.ndarray, truth: np.ndarray) -> float:

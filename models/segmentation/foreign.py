@@ -1,33 +1,33 @@
 """A model trained elsewhere -> a model folder of the registry, without running anything that came with it.
 
 What belongs here: the door for nnU-Net v2 results folders and zips. The label map is a data file (`label_maps/`): the
-model's source and caveat, the contrasts its channels are, for each of our four labels the names of the model's labels that
-make it up, and the sha256 of checkpoints where its author states them.
+model's source and caveat, the contrasts its channels are, the orientation of the arrays it was trained on, for each of our
+four labels the names of the model's labels that make it up, and the sha256 of checkpoints where its author states them.
 
 Weights are loaded with `weights_only=True` and a short allow-list: a checkpoint that would run code is refused, one whose
 hash differs from the stated one is not even opened. A network of fewer channels becomes one of our four: the kernels of
 the added channels are zero, which changes no output.
+
+`python -m models.segmentation.foreign SOURCE LABEL_MAP MODEL_FOLDER [CONFIGURATION]` is the same from the command line.
 """
 
 import hashlib
 import io
 import json
-import os
-import pickle
 import re
-import shutil
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-
 from models.imaging.dixon import CONTRASTS
 from models.segmentation.anatomy import LABELS
 from models.segmentation.inference import InvalidModel
+from models.segmentation.registry import build_folder, read_checkpoint, write_json, write_manifest
 
 LABEL_MAPS = Path(__file__).parent / "label_maps"
-CHECKPOINT = re.compile(r"fold_(\d)/checkpoint_final\.pth")
+CHECKPOINT = re.compile(r"fold_(\d|all)/checkpoint_final\.pth")
+ORIENTATION = "RAS"
 FIRST_KERNEL = re.compile(r"(decoder\.)?encoder\.(stem|stages\.0\.0)\.convs\.0\.(conv|all_modules\.0)\.weight")
 CARD = """# {name}
 
@@ -63,38 +63,31 @@ def import_model(source: Path, label_map: Path, destination: Path, configuration
     InvalidModel
         If something is missing or does not fit, a hash differs from the stated one, or a checkpoint would run code.
     """
-    if destination.exists():
-        raise InvalidModel(
-            f"The model folder {destination.name} exists: models are never changed, choose another name."
-        )
     mapping = json.loads(label_map.read_text(encoding="utf-8"))
     names, read = _open_zip(source) if source.is_file() else _open_folder(source)
     dataset, plans = (_read_json(read, names, name) for name in ("dataset.json", "plans.json"))
     channels = mapping["channels"]
     if len(channels) != len(dataset["channel_names"]) or not set(channels) <= set(CONTRASTS):
         raise InvalidModel("The label map must name the contrast of each of the model's channels: correct it.")
+    orientation = "".join(dataset.get("orientation", mapping["orientation"]))
+    if orientation != ORIENTATION:
+        raise InvalidModel(
+            f"The model reads arrays stored {orientation}, images here are stored {ORIENTATION}: it would confuse the sides."
+        )
     lookup = _build_lookup(mapping["labels"], dataset["labels"])
     folds = sorted(name for name in names if CHECKPOINT.fullmatch(name))
     if not folds:
         raise InvalidModel("There is no fold_<k>/checkpoint_final.pth: give nnU-Net's results folder.")
-    building = destination.with_name(f".{destination.name}.building")
-    shutil.rmtree(building, ignore_errors=True)
-    building.mkdir(parents=True)
-    try:
+    with build_folder(destination) as folder:
         for name in folds:
-            _write_weights(read(name), mapping["sha256"].get(name), name, channels, building)
-        _write_json(building / "dataset.json", dataset | {"channel_names": dict(enumerate(CONTRASTS))})
-        _write_json(building / "plans.json", _expand_plans(plans, configuration, channels))
-        hashes = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(building.iterdir())}
-        manifest = {"model_version": destination.name, "configuration": configuration, "label_map": lookup}
-        _write_json(building / "manifest.json", manifest | {"sha256": hashes})
+            _write_weights(read(name), mapping["sha256"].get(name), name, channels, folder)
+        write_json(folder / "dataset.json", dataset | {"channel_names": dict(enumerate(CONTRASTS))})
+        write_json(folder / "plans.json", _expand_plans(plans, configuration, channels))
         facts = {key: mapping[key] for key in ("model", "caveat", "licence")} | {"channels": ", ".join(channels)}
         labels = "; ".join(f"{ours} = {' + '.join(theirs)}" for ours, theirs in mapping["labels"].items())
         card = CARD.format(name=destination.name, labels=labels, folds=len(folds), **facts)
-        (building / "MODEL_CARD.md").write_text(card, encoding="utf-8")
-        os.replace(building, destination)
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
+        (folder / "MODEL_CARD.md").write_text(card, encoding="utf-8")
+        write_manifest(folder, destination.name, configuration=configuration, label_map=lookup)
 
 
 def _open_zip(path: Path) -> tuple[list[str], Callable[[str], bytes]]:
@@ -121,10 +114,6 @@ def _read_json(read: Callable[[str], bytes], names: list[str], name: str) -> dic
     return json.loads(read(name))
 
 
-def _write_json(path: Path, content: dict) -> None:
-    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-
-
 def _build_lookup(labels: dict[str, list[str]], known: dict[str, int]) -> list[int]:
     """Our value of each value of the model; 0 for what is in no compartment."""
     lookup = [0] * (1 + max(value for value in known.values() if isinstance(value, int)))
@@ -141,22 +130,7 @@ def _write_weights(content: bytes, stated: str | None, name: str, channels: list
 
     if stated and hashlib.sha256(content).hexdigest() != stated:
         raise InvalidModel(f"{name} differs from the sha256 in the label map: get the model again.")
-    allowed = [
-        np.dtype,
-        np.ndarray,
-        np._core.multiarray.scalar,
-        np._core.multiarray._reconstruct,
-        np.dtypes.Float64DType,
-    ]
-    allowed += [np.dtypes.Float32DType, np.dtypes.Int64DType]
-    try:
-        with torch.serialization.safe_globals(allowed):
-            checkpoint = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-        weights = checkpoint["network_weights"]
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError) as error:
-        raise InvalidModel(
-            f"{name} is no nnU-Net checkpoint, or holds more than weights: it was not opened."
-        ) from error
+    weights = read_checkpoint(io.BytesIO(content), name)
     expanded = {
         key: _expand(tensor, channels) if FIRST_KERNEL.fullmatch(key) else tensor for key, tensor in weights.items()
     }
@@ -184,3 +158,19 @@ def _expand_plans(plans: dict, configuration: str, channels: list[str]) -> dict:
     for key in ("normalization_schemes", "use_mask_for_norm"):
         settings[key] = [settings[key][theirs] for theirs in source]
     return plans
+
+
+def main() -> int:
+    """Command line: results folder or zip, label map, model folder, configuration."""
+    source, label_map, destination, *configuration = sys.argv[1:]
+    try:
+        import_model(Path(source), Path(label_map), Path(destination), *configuration)
+    except InvalidModel as error:
+        print(f"failed: {error}", file=sys.stderr)
+        return 1
+    print(f"took in {Path(destination).name}: set MYONORM_MODEL to it to validate it on annotated cases of your own")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -10,14 +10,13 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from models.imaging.dixon import DixonSet
 from models.measurement.morphometry import measure
 from models.segmentation.anatomy import SIDES
 from models.segmentation.inference import InvalidModel, Model
 
 
 def read_splits(model: Model) -> dict[str, int]:
-    """Return the fold whose network did not see a training case, by the case's name `<study>_<participant>_<visit>`.
+    """Return the fold whose network did not see a training case, by the case's name.
 
     Read from the model's `splits.json`: a list of {"fold": k, "validation": [names]}. Empty where the model has none;
     folds without weights are left out.
@@ -48,15 +47,26 @@ def choose_fold(model: Model, fold: int) -> Model:
     return replace(model, fold_files=(f"fold_{fold}.pth",))
 
 
-def compare_measures(automatic: np.ndarray, manual: np.ndarray, dixon: DixonSet) -> pd.DataFrame:
+def read_phantom_scores(model: Model) -> pd.DataFrame:
+    """Out-of-fold scores of the phantoms that a model was trained on, as `training.score_out_of_fold`; empty where on others.
+
+    Phantoms are nobody's images, so that no warehouse could compute these scores anew from its own.
+    """
+    plans = json.loads((model.folder / "plans.json").read_text(encoding="utf-8"))
+    path = model.folder / "out_of_fold.csv"
+    is_there = "phantom_seeds" in plans.get("training_profile", {}) and path.is_file()
+    return pd.read_csv(path) if is_there else pd.DataFrame()
+
+
+def compare_measures(automatic: np.ndarray, manual: np.ndarray, affine: np.ndarray) -> pd.DataFrame:
     """Return the study's measures on two masks of the same images, each mask's maximum on its own slice.
 
     Parameters
     ----------
     automatic, manual : ndarray (x, y, z) of int
         Label maps with the values of `anatomy.LABELS`.
-    dixon : DixonSet
-        The contrasts on the same grid.
+    affine : ndarray (4, 4)
+        Voxel indices -> RAS world, mm.
 
     Returns
     -------
@@ -64,16 +74,16 @@ def compare_measures(automatic: np.ndarray, manual: np.ndarray, dixon: DixonSet)
         measure (csa_psoas_{left,right,total}_cm2, volume_gluteus_{left,right,total}_l), automatic, manual, reason (why
         one of them is NaN, else None).
     """
-    (first, first_reason), (second, second_reason) = (_measure(labels, dixon) for labels in (automatic, manual))
+    (first, first_reason), (second, second_reason) = (_measure(labels, affine) for labels in (automatic, manual))
     rows = [
         (measure, first[measure], second[measure], first_reason[measure] or second_reason[measure]) for measure in first
     ]
     return pd.DataFrame(rows, columns=["measure", "automatic", "manual", "reason"])
 
 
-def _measure(labels: np.ndarray, dixon: DixonSet) -> tuple[dict[str, float], dict[str, str | None]]:
+def _measure(labels: np.ndarray, affine: np.ndarray) -> tuple[dict[str, float], dict[str, str | None]]:
     """Values by measure, and the reasons of those that are NaN."""
-    muscles = measure(labels, dixon.affine).muscles.set_index(["compartment", "side"])
+    muscles = measure(labels, affine).muscles.set_index(["compartment", "side"])
     values, reasons = {}, {}
     for stem, unit, compartment, column, factor in (
         ("csa_psoas", "cm2", "psoas", "max_csa_cm2", 1),

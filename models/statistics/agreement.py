@@ -12,6 +12,7 @@ from scipy import stats
 LIMIT_Z = 1.96
 CONFIDENCE = 0.95
 LEAST_PAIRS_FOR_SLOPE = 4
+LIMITS = ("limit_low", "limit_low_low", "limit_low_high", "limit_high", "limit_high_low", "limit_high_high")
 
 
 def agree(pairs: pd.DataFrame, by: list[str]) -> pd.DataFrame:
@@ -58,14 +59,14 @@ def bland_altman(automatic: np.ndarray, manual: np.ndarray) -> dict[str, float]:
         limit_high_high (in the unit); slope, slope_low, slope_high (unit per unit, NaN below 4 pairs or where all means
         are equal); grows_with_size (whether |d - b| or d itself moves with the mean: two-sided p < 0.05 of the slope of
         either; None where there is no slope: then lead with the ratio limits); ratio_bias_pct, ratio_bias_low_pct,
-        ratio_bias_high_pct, ratio_limit_low_pct, ratio_limit_high_pct (NaN where a value is not positive).
+        ratio_bias_high_pct, and the limits and their intervals as ratio_limit_..._pct (NaN where a value is not positive).
     """
     difference, mean = automatic - manual, (automatic + manual) / 2
     result = {"n": len(difference)} | _limits(difference)
     result |= _slope(difference, mean)
     is_positive = bool((automatic > 0).all() and (manual > 0).all())
     ratio = _limits(np.log(automatic / manual)) if is_positive else {}
-    for name in ("bias", "bias_low", "bias_high", "limit_low", "limit_high"):
+    for name in ("bias", "bias_low", "bias_high", *LIMITS):
         result[f"ratio_{name}_pct"] = 100 * np.expm1(ratio.get(name, np.nan))
     return result
 
@@ -97,8 +98,7 @@ def limit_interval(n: int, z: float = LIMIT_Z, confidence: float = CONFIDENCE) -
 
 def _limits(difference: np.ndarray) -> dict[str, float]:
     n, bias = len(difference), difference.mean()
-    names = ("bias_low", "bias_high", "sd", "limit_low", "limit_low_low", "limit_low_high")
-    names += ("limit_high", "limit_high_low", "limit_high_high")
+    names = ("bias_low", "bias_high", "sd", *LIMITS)
     if n < 2:
         return {"bias": bias} | dict.fromkeys(names, np.nan)
     sd = difference.std(ddof=1)

@@ -31,7 +31,7 @@ COMMENT ON COLUMN imaging.segmentation_score.visit IS 'Visit. Verbatim text; NAK
 COMMENT ON COLUMN imaging.segmentation_score.model_version IS 'Model. Version of the segmentation model; NULL where readers are compared.';
 COMMENT ON COLUMN imaging.segmentation_score.comparison IS 'Comparison. automatic (model against reader), intra_reader (a reader''s later reading against the first) or inter_reader.';
 COMMENT ON COLUMN imaging.segmentation_score.validation IS 'Validation. out_of_fold (training cases, by the one fold that did not see the case) or test (held-out cases, by the model as deployed); NULL where readers are compared.';
-COMMENT ON COLUMN imaging.segmentation_score.reader IS 'Reader. Who drew the reference mask.';
+COMMENT ON COLUMN imaging.segmentation_score.reader IS 'Reader. Who drew the reference mask; "phantom truth" where it is a training phantom''s own, of a model that brought its scores.';
 COMMENT ON COLUMN imaging.segmentation_score.reading IS 'Reading. Of the reference mask. [1]';
 COMMENT ON COLUMN imaging.segmentation_score.other_reader IS 'Other reader. Who drew the mask under test; NULL where a model did.';
 COMMENT ON COLUMN imaging.segmentation_score.other_reading IS 'Other reading. Of the mask under test; NULL where a model drew it. [1]';
@@ -46,5 +46,5 @@ COMMENT ON COLUMN imaging.segmentation_score.specificity IS 'Specificity. TN / (
 COMMENT ON COLUMN imaging.segmentation_score.accuracy IS 'Accuracy. (TP + TN) / all voxels; near 1 by class imbalance. [1]';
 COMMENT ON COLUMN imaging.segmentation_score.volume_ml IS 'Reference volume. Voxels of the reference mask times voxel volume. [mL]';
 COMMENT ON COLUMN imaging.segmentation_score.reason IS 'Reason. Why a score is NULL.';
-COMMENT ON COLUMN imaging.segmentation_score.annotation_sha256 IS 'Annotation hash. Of the reference mask.';
-COMMENT ON COLUMN imaging.segmentation_score.source_sha256 IS 'Source hash. Of what the mask under test is or comes from: stored mask (test), images (out of fold), other reading.';
+COMMENT ON COLUMN imaging.segmentation_score.annotation_sha256 IS 'Annotation hash. Of the reference mask; for phantoms the hash of the manifest of the model that brought the score.';
+COMMENT ON COLUMN imaging.segmentation_score.source_sha256 IS 'Source hash. Of what the mask under test is or comes from: stored mask (test), images (out of fold), other reading; for phantoms as the annotation hash.';

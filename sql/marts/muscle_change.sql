@@ -34,7 +34,7 @@ COMMENT ON COLUMN marts.muscle_change.later_value IS 'Later value. In the unit o
 COMMENT ON COLUMN marts.muscle_change.change_pct IS 'Change. 100 ln(later / first): symmetric, so that loss and regain cancel. [%]';
 COMMENT ON COLUMN marts.muscle_change.change_per_year_pct IS 'Change per year. 100 ln(later / first) / years between. [%]';
 COMMENT ON COLUMN marts.muscle_change.conditional_z IS 'Conditional z. Residual of the change per year, regressed on ln(first value) and age in the same sex, by its SD (n - 3); regression to the mean is taken out. NULL under 30 persons. [1]';
-COMMENT ON COLUMN marts.muscle_change.smallest_detectable_change_pct IS 'Smallest detectable change. 100 * 1.96 * sqrt(2) * SD of ln(automatic / manual) in imaging.agreement_pair; NULL under 10 pairs. [%]';
+COMMENT ON COLUMN marts.muscle_change.smallest_detectable_change_pct IS 'Smallest detectable change. 100 * 1.96 * sqrt(2) * SD of ln(automatic / manual) in imaging.agreement_pair, of held-out cases where there are 10, else out of fold; NULL under 10 pairs. [%]';
 COMMENT ON COLUMN marts.muscle_change.is_detectable IS 'Is detectable. The change is larger than the smallest detectable one.';
 
 WITH visit AS (
@@ -77,8 +77,9 @@ WITH visit AS (
     SELECT study, model_version, measure, 100 * 1.96 * sqrt(2) * stddev_samp(ln(automatic / manual)) AS detectable_pct
     FROM imaging.agreement_pair
     WHERE automatic > 0 AND manual > 0
-    GROUP BY ALL
+    GROUP BY study, model_version, measure, validation
     HAVING count(*) >= 10
+    QUALIFY row_number() OVER (PARTITION BY study, model_version, measure ORDER BY validation = 'test' DESC) = 1
 )
 SELECT
     pair.study, participant_id, pair.source, pair.model_version, pair.measure, first_visit, later_visit, pair.sex,

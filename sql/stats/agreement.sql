@@ -24,7 +24,11 @@ CREATE TABLE IF NOT EXISTS stats.agreement (
     ratio_bias_low_pct DOUBLE,
     ratio_bias_high_pct DOUBLE,
     ratio_limit_low_pct DOUBLE,
+    ratio_limit_low_low_pct DOUBLE,
+    ratio_limit_low_high_pct DOUBLE,
     ratio_limit_high_pct DOUBLE,
+    ratio_limit_high_low_pct DOUBLE,
+    ratio_limit_high_high_pct DOUBLE,
     code_version VARCHAR DEFAULT getvariable('code_version'),
     suppression VARCHAR
 );
@@ -53,6 +57,10 @@ COMMENT ON COLUMN stats.agreement.ratio_bias_pct IS 'Ratio bias. Geometric mean 
 COMMENT ON COLUMN stats.agreement.ratio_bias_low_pct IS 'Lower 95 % limit of the ratio bias. t interval of the logarithms. [%]';
 COMMENT ON COLUMN stats.agreement.ratio_bias_high_pct IS 'Upper 95 % limit of the ratio bias. t interval of the logarithms. [%]';
 COMMENT ON COLUMN stats.agreement.ratio_limit_low_pct IS 'Lower ratio limit. Mean - 1.96 SD of the logarithms, back-transformed. [%]';
+COMMENT ON COLUMN stats.agreement.ratio_limit_low_low_pct IS 'Lower ratio limit, from. Exact interval of the logarithms (noncentral t, Carkeet 2015), back-transformed. [%]';
+COMMENT ON COLUMN stats.agreement.ratio_limit_low_high_pct IS 'Lower ratio limit, to. Exact interval of the logarithms (noncentral t, Carkeet 2015), back-transformed. [%]';
 COMMENT ON COLUMN stats.agreement.ratio_limit_high_pct IS 'Upper ratio limit. Mean + 1.96 SD of the logarithms, back-transformed. [%]';
+COMMENT ON COLUMN stats.agreement.ratio_limit_high_low_pct IS 'Upper ratio limit, from. Exact interval of the logarithms (noncentral t, Carkeet 2015), back-transformed. [%]';
+COMMENT ON COLUMN stats.agreement.ratio_limit_high_high_pct IS 'Upper ratio limit, to. Exact interval of the logarithms (noncentral t, Carkeet 2015), back-transformed. [%]';
 COMMENT ON COLUMN stats.agreement.code_version IS 'Code version. Hash of the code and SQL that computed the row.';
 COMMENT ON COLUMN stats.agreement.suppression IS 'Suppression. Why the published row is empty; NULL where it is shown, and in the research file.';

@@ -1,4 +1,4 @@
--- Segmentation scores over cases: the study's Table 3, by sex, and by size of the compartment.
+-- Segmentation scores over cases: the study's Table 3, the quartiles of its Figure 3, by sex, and by size of the compartment.
 CREATE TABLE IF NOT EXISTS stats.segmentation_score (
     study VARCHAR NOT NULL,
     model_version VARCHAR,
@@ -12,6 +12,9 @@ CREATE TABLE IF NOT EXISTS stats.segmentation_score (
     n INTEGER,
     mean DOUBLE,
     sd DOUBLE,
+    p25 DOUBLE,
+    p50 DOUBLE,
+    p75 DOUBLE,
     code_version VARCHAR DEFAULT getvariable('code_version'),
     suppression VARCHAR
 );
@@ -28,16 +31,19 @@ COMMENT ON COLUMN stats.segmentation_score.size_third IS 'Size. Third of the cas
 COMMENT ON COLUMN stats.segmentation_score.n IS 'Persons. Number behind the row. [1]';
 COMMENT ON COLUMN stats.segmentation_score.mean IS 'Mean. In the unit of the metric: 1, hd95_mm in mm.';
 COMMENT ON COLUMN stats.segmentation_score.sd IS 'Standard deviation. In the unit of the metric: 1, hd95_mm in mm.';
+COMMENT ON COLUMN stats.segmentation_score.p25 IS '25th percentile. Type 7, in the unit of the metric: 1, hd95_mm in mm.';
+COMMENT ON COLUMN stats.segmentation_score.p50 IS 'Median. In the unit of the metric: 1, hd95_mm in mm.';
+COMMENT ON COLUMN stats.segmentation_score.p75 IS '75th percentile. Type 7, in the unit of the metric: 1, hd95_mm in mm.';
 COMMENT ON COLUMN stats.segmentation_score.code_version IS 'Code version. Hash of the code and SQL that computed the row.';
 COMMENT ON COLUMN stats.segmentation_score.suppression IS 'Suppression. Why the published row is empty; NULL where it is shown, and in the research file.';
 
 WITH person AS (
     SELECT
         score.*, sex,
-        ntile(3) OVER (
-            PARTITION BY score.study, model_version, comparison, validation, compartment, side
+        if(volume_ml IS NULL, NULL, ntile(3) OVER (
+            PARTITION BY score.study, model_version, comparison, validation, compartment, side, volume_ml IS NULL
             ORDER BY volume_ml, score.participant_id
-        ) AS size_third
+        )) AS size_third
     FROM (
         FROM imaging.segmentation_score
         QUALIFY row_number() OVER (
@@ -53,7 +59,8 @@ WITH person AS (
 )
 SELECT
     study, model_version, comparison, validation, compartment, side, metric, sex, size_third,
-    count(*) AS n, avg(value) AS mean, stddev_samp(value) AS sd
+    count(*) AS n, avg(value) AS mean, stddev_samp(value) AS sd,
+    quantile_cont(value, 0.25) AS p25, median(value) AS p50, quantile_cont(value, 0.75) AS p75
 FROM value
 GROUP BY study, model_version, comparison, validation, compartment, side, metric, GROUPING SETS ((), (sex), (size_third))
-HAVING grouping(sex) = 1 OR sex IS NOT NULL;
+HAVING (grouping(sex) = 1 OR sex IS NOT NULL) AND (grouping(size_third) = 1 OR size_third IS NOT NULL);

@@ -3,13 +3,15 @@
 import json
 import shutil
 
+import duckdb
 import pandas as pd
 import pytest
 
-from dagster_project.defs.publication import _describe_promotion
+from dagster_project.defs.publication import _list_promotions
+from dagster_project.defs.statistics import pin_analysis_set
 from dagster_project.promote import NotPromoted, promote
 from dagster_project.settings import load_settings
-from dagster_project.warehouse import Warehouse, insert
+from dagster_project.warehouse import Warehouse, declare_schema, insert
 from models.segmentation.inference import InvalidModel, open_model
 
 
@@ -68,7 +70,46 @@ def test_better_model_is_promoted_and_the_environment_goes_before(candidate, mon
     (line,) = settings.read_promotions()
     assert [row["n"] for row in line["scores"]] == [3, 3]
     assert line["scores"][0]["candidate"] - line["scores"][0]["standing"] == pytest.approx(0.01)
-    assert _describe_promotion("better", settings)["scores"] is None, "three cases are fewer than may be shown"
+    assert [row["scores"] for row in _list_promotions(settings)] == [None], "three cases are fewer than may be shown"
     monkeypatch.setenv("MYONORM_MODEL", former)
     load_settings.cache_clear()
     assert load_settings().model == former
+
+
+def test_another_model_of_a_known_version_is_refused(candidate, tmp_path):
+    promote(str(candidate), despite_scores=True)
+    other = tmp_path / "other"
+    shutil.copytree(candidate, other)
+    manifest = json.loads((other / "manifest.json").read_text())
+    (other / "manifest.json").write_text(json.dumps(manifest | {"configuration": "3d_fullres", "note": "changed"}))
+    with pytest.raises(InvalidModel, match="give this one a new version"):
+        promote(str(other), despite_scores=True)
+
+
+def test_published_statistics_follow_a_promotion_when_the_model_has_seen_everyone(candidate):
+    """A case that failed with the new model was seen; one that failed with the former does not count."""
+    former = load_settings().model
+    line = {"model": str(candidate), "model_version": "better", "promoted_at": "2026-01-01T00:00:00", "scores": []}
+    (load_settings().home / "promotions.jsonl").write_text(json.dumps(line) + "\n")
+    with duckdb.connect() as connection:
+        declare_schema(connection)
+        pinned = {
+            "analysis_set": "x",
+            "study": "s",
+            "source": "measured",
+            "model_version": former,
+            "is_synthetic": False,
+        }
+        insert(connection, "ref.analysis_set", pd.DataFrame([pinned]))
+
+        def enter(participant_id: str, model_version: str, status: str) -> None:
+            row = {"study": "s", "participant_id": participant_id, "visit": "30", "model_version": model_version}
+            row |= {"status": status, "attempts": 1, "image_sha256": "i", "is_low_memory": False}
+            insert(connection, "imaging.segmentation", pd.DataFrame([row]))
+
+        for participant_id, status in (("1", "done"), ("2", "done"), ("3", "failed")):
+            enter(participant_id, former, status)
+        enter("1", "better", "done")
+        assert pin_analysis_set(connection)["model_version"].to_list() == [former]
+        enter("2", "better", "failed")
+        assert pin_analysis_set(connection)["analysis_set"].to_list() == ["s / measured / better"]

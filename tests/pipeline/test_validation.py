@@ -4,8 +4,6 @@ import json
 import shutil
 from dataclasses import replace
 
-import dagster as dg
-import duckdb
 import nibabel as nib
 import numpy as np
 import pandas as pd
@@ -13,54 +11,27 @@ import pytest
 
 from dagster_project.annotate import NoSample, write_package
 from dagster_project.catalog import compile_catalog
-from dagster_project.defs.ingest import intake
-from dagster_project.defs.releases import releases
 from dagster_project.defs.sql_assets import build_asset
 from dagster_project.defs.statistics import measure
-from dagster_project.defs.validation import agreement, validation
+from dagster_project.defs.validation import agreement, store_phantom_scores
+from dagster_project.identity import Identity
 from dagster_project.settings import load_settings
 from dagster_project.warehouse import Warehouse, insert
 from models.imaging.demo import draw_demo_1, write_release
 from models.imaging.nifti import read_volume, write_volume
-from models.imaging.phantom import Grid
 from models.segmentation.inference import open_model
+from tests.pipeline.assets import COARSE, Assets, environment
 
-GRID = Grid((53, 43, 79), (8.4375, 8.4375, 12.0))
 WHO = ("100001", "100002", "100003", "100004", "100006")
 SCORES = "imaging.segmentation_score"
+DERIVED = [build_asset(compile_catalog().tables[f"stats.{name}"]) for name in ("segmentation_score", "training_set")]
+STATISTICS = [measure, agreement, *DERIVED]
 
 
-class Pipeline:
-    """The assets between a release with annotations and the validation tables, on a MYONORM_HOME of its own."""
+class Pipeline(Assets):
+    """Masks come from nowhere: what is tested is what follows from them."""
 
-    def __init__(self, home):
-        self.home = home
-        (home / "dagster").mkdir(parents=True)
-        self.instance = dg.DagsterInstance.local_temp(str(home / "dagster"))
-        derived = [
-            build_asset(compile_catalog().tables[f"stats.{name}"]) for name in ("segmentation_score", "training_set")
-        ]
-        self.statistics = [measure, agreement, *derived]
-
-    def take_in(self, release: str) -> list[str]:
-        """Run intake on a release; returns what it logged."""
-        self.instance.add_dynamic_partitions(releases.name, [release])
-        resources = {"warehouse": Warehouse()}
-        result = dg.materialize([intake], partition_key=release, instance=self.instance, resources=resources)
-        return [entry.user_message for entry in self.instance.all_logs(result.run_id)]
-
-    def validate(self, *further) -> dict:
-        """Run validation and further assets; returns how much was scored, failed and outdated."""
-        result = dg.materialize([validation, *further], instance=self.instance, resources={"warehouse": Warehouse()})
-        (event,) = result.asset_materializations_for_node("validation")[:1]
-        return {name: event.metadata[name].value for name in ("scored", "failed", "outdated")}
-
-    def query(self, sql: str) -> list[tuple]:
-        """Rows of the warehouse."""
-        with duckdb.connect(str(self.home / "warehouse.duckdb"), read_only=True) as connection:
-            return connection.execute(sql).fetchall()
-
-    def segment(self, model_version: str, who=WHO) -> None:
+    def enter_masks(self, model_version: str, who=WHO) -> None:
         """Enter masks into the ledger as segmentation would: the true masks, every other moved by a voxel."""
         rows = self.query(
             "SELECT participant_id, sha256(string_agg(image_sha256, '' ORDER BY list_position(['in', 'opp', 'fat', 'water'], contrast)))"
@@ -85,6 +56,7 @@ class Pipeline:
                     "image_sha256": image_sha256,
                     "mask_path": str(path.relative_to(self.home)),
                     "mask_sha256": write_volume(path, mask, affine, {}),
+                    "precision": "bfloat16",
                     "is_low_memory": False,
                 }
             )
@@ -97,18 +69,11 @@ def pipeline(tmp_path_factory):
     """After intake of a release with five annotated participants, two readings each; the model is a copy of the shipped."""
     root = tmp_path_factory.mktemp("validation")
     shutil.copytree(open_model("phantom-v1").folder, root / "model")
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("MYONORM_HOME", str(root / "home"))
-        environment.setenv("MYONORM_MODEL", str(root / "model"))
-        environment.setenv("MYONORM_DEVICE", "cpu")
-        load_settings.cache_clear()
+    with environment(HOME=root / "home", MODEL=root / "model", DEVICE="cpu"):
         pipeline = Pipeline(root / "home")
-        folder = pipeline.home / "releases"
-        folder.mkdir()
-        write_release(folder / "r", draw_demo_1()[:6], grid=GRID, annotated=WHO)
+        write_release(pipeline.home / "releases" / "r", draw_demo_1()[:6], grid=COARSE, annotated=WHO)
         pipeline.take_in("r")
         yield pipeline
-    load_settings.cache_clear()
 
 
 def test_annotations_are_stored_with_hash_and_sidecar(pipeline):
@@ -132,8 +97,8 @@ def test_unchanged_annotations_are_not_opened_again(pipeline):
 
 
 def test_scores_pairs_and_tables(pipeline):
-    pipeline.segment("phantom-v1")
-    assert pipeline.validate(*pipeline.statistics) == {"scored": 10, "failed": 0, "outdated": 0}
+    pipeline.enter_masks("phantom-v1")
+    assert pipeline.validate(*STATISTICS) == {"scored": 10, "failed": 0, "outdated": 0}
     kinds = pipeline.query(
         f"SELECT comparison, validation, model_version, count(*) FROM {SCORES} GROUP BY ALL ORDER BY ALL"
     )
@@ -169,7 +134,7 @@ def test_second_run_scores_nothing_and_a_new_mask_alone(pipeline):
     pipeline.validate()
     assert pipeline.query(f"SELECT count(*) FROM {SCORES} WHERE comparison = 'automatic'") == [(16,)]
     assert pipeline.query("SELECT count(*) FROM imaging.agreement_pair") == [(24,)]
-    pipeline.segment("phantom-v1", who=("100001",))
+    pipeline.enter_masks("phantom-v1", who=("100001",))
     assert pipeline.validate()["scored"] == 1
     assert pipeline.validate()["scored"] == 0
     assert pipeline.query(f"FROM {SCORES} ORDER BY ALL") == before
@@ -177,7 +142,8 @@ def test_second_run_scores_nothing_and_a_new_mask_alone(pipeline):
 
 def test_training_case_is_scored_by_the_fold_that_did_not_see_it_and_never_as_test(pipeline):
     model = pipeline.home.parent / "model"
-    splits = [{"fold": 0, "validation": ["synthetic_100002_30"]}]
+    identity = Identity("synthetic", load_settings().resolve_secret_key(), is_hashed=False)
+    splits = [{"fold": 0, "validation": [identity.case_name("100002", "30")]}]
     (model / "splits.json").write_text(json.dumps(splits))
     table = pipeline.home / "releases" / "r" / "annotations.csv"
     table.write_text(table.read_text().replace("100003,30,truth,1,test", "100003,30,truth,1,train"))
@@ -187,7 +153,8 @@ def test_training_case_is_scored_by_the_fold_that_did_not_see_it_and_never_as_te
     assert kinds == {"100001": "test", "100002": "out_of_fold", "100004": "test", "100006": "test"}
     assert pipeline.query(f"SELECT min(dice) > 0.5 FROM {SCORES} WHERE validation = 'out_of_fold'") == [(True,)]
     assert pipeline.query("SELECT count(*) FROM imaging.agreement_pair WHERE validation = 'out_of_fold'") == [(6,)]
-    assert len(list(pipeline.home.rglob("*_fold-0_dseg.nii.gz"))) == 1
+    (sidecar,) = pipeline.home.rglob("*_fold-0_dseg.json")
+    assert json.loads(sidecar.read_text())["precision"] == "bfloat16", "as the model's masks in the ledger"
 
 
 def test_faults_are_issues_and_the_rest_is_taken_in(pipeline):
@@ -240,7 +207,7 @@ def test_faults_are_issues_and_the_rest_is_taken_in(pipeline):
 
 def test_replaced_images_put_their_annotations_out_of_force(pipeline):
     case = draw_demo_1()[1]
-    write_release(pipeline.home / "releases" / "new", [replace(case, seed=case.seed + 1)], grid=GRID)
+    write_release(pipeline.home / "releases" / "new", [replace(case, seed=case.seed + 1)], grid=COARSE)
     pipeline.take_in("new")
     assert pipeline.validate()["outdated"] == 2
     assert pipeline.query(f"SELECT count(*) FROM {SCORES} WHERE participant_id = '100002'") == [(0,)]
@@ -257,8 +224,34 @@ def test_work_package_holds_the_sample_and_only_what_nobody_annotated(pipeline):
         write_package("synthetic", 2, 3, is_stratified=False)
 
 
+def test_model_trained_on_phantoms_brings_its_out_of_fold_scores(pipeline):
+    """Once, and they stay where another model is validated."""
+    model = open_model("phantom-v2")
+    for _ in range(2):
+        with Warehouse().connect() as connection:
+            store_phantom_scores(connection, model)
+    pipeline.validate(*DERIVED)
+    brought = pd.read_csv(model.folder / "out_of_fold.csv")
+    means = brought.groupby(["compartment", "side"])["dice"].mean()
+    rows = pipeline.query(
+        "SELECT compartment, side, metric, sex, size_third, n, mean FROM stats.segmentation_score"
+        " WHERE model_version = 'phantom-v2' AND validation = 'out_of_fold'"
+    )
+    assert sorted(rows) == sorted((*key, "dice", None, None, 60, pytest.approx(mean)) for key, mean in means.items()), (
+        "size and sex are not known, other metrics were not computed"
+    )
+    assert pipeline.query(f"SELECT count(*) FROM {SCORES} WHERE hd95_mm IS NULL AND reason IS NULL") == [(0,)]
+
+
 def test_withdrawal_removes_annotations_scores_masks_and_work(pipeline):
     """Runs last."""
+    identity = Identity("synthetic", load_settings().resolve_secret_key(), is_hashed=False)
+    for version, who in (("with", "100001"), ("without", "100002")):
+        raw, model = pipeline.home / "training" / version / "raw" / "d" / "labelsTr", pipeline.home / "models" / version
+        raw.mkdir(parents=True)
+        model.mkdir(parents=True)
+        (raw / f"{identity.case_name(who, '30')}.nii.gz").touch()
+        (model / "splits.json").write_text(json.dumps([{"fold": 0, "validation": [identity.case_name(who, "30")]}]))
     folder = pipeline.home / "releases" / "gone"
     folder.mkdir()
     (folder / "release.toml").write_text('study = "synthetic"\n')
@@ -272,3 +265,6 @@ def test_withdrawal_removes_annotations_scores_masks_and_work(pipeline):
     for path in (pipeline.home / "work_packages").rglob("*.*"):
         assert "100005" not in path.read_text()
     assert not pipeline.query("SELECT path FROM raw.intake_issue WHERE path LIKE '%100001%'")
+    assert [path.name for path in (pipeline.home / "training").iterdir()] == ["without"]
+    listed = pd.read_csv(pipeline.home / "withdrawals" / "to_destroy.csv")
+    assert listed.loc[listed["kind"] == "model", "name"].to_list() == ["with"]

@@ -77,10 +77,12 @@ def test_a_change_within_the_error_of_measurement_is_not_detectable(connection, 
     rng = np.random.default_rng(0)
     pairs = pd.DataFrame({"manual": 20.0, "automatic": 20 * np.exp(rng.normal(0, 0.01, 12))})
     connection.register("pairs", pairs)
-    connection.execute(
-        "INSERT INTO imaging.agreement_pair BY NAME SELECT 'S' AS study, 'x' AS participant_id, '30' AS visit, 'imported' AS model_version,"
-        " 'test' AS validation, 'r1' AS reader, 1 AS reading, 'csa_psoas_total_cm2' AS measure, automatic, manual FROM pairs"
-    )
+    for validation, factor in (("test", 1), ("out_of_fold", 3)):
+        connection.execute(
+            "INSERT INTO imaging.agreement_pair BY NAME SELECT 'S' AS study, 'x' AS participant_id, '30' AS visit, 'imported' AS model_version,"
+            f" '{validation}' AS validation, 'r1' AS reader, 1 AS reading, 'csa_psoas_total_cm2' AS measure,"
+            f" 20 + {factor} * (automatic - 20) AS automatic, manual FROM pairs"
+        )
     table = read(connection)
     limit = 196 * np.sqrt(2) * np.log(pairs["automatic"] / 20).std()
     assert table["smallest_detectable_change_pct"].to_numpy() == pytest.approx(limit)

@@ -68,13 +68,17 @@ class nnUNetTrainerMyonorm(nnUNetTrainerNoMirroring):
         return ComposeTransforms(kept)
 
     def train_step(self, batch: dict) -> dict:
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.device.type == "cpu"):
-            return super().train_step(_channels_last(batch))
+        with self._number_format():
+            return super().train_step(self._arrange(batch))
 
     def validation_step(self, batch: dict) -> dict:
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.device.type == "cpu"):
-            return super().validation_step(_channels_last(batch))
+        with self._number_format():
+            return super().validation_step(self._arrange(batch))
 
+    def _number_format(self) -> torch.autocast:
+        return torch.autocast("cpu", torch.bfloat16, enabled=self.device.type == "cpu")
 
-def _channels_last(batch: dict) -> dict:
-    return batch | {"data": batch["data"].contiguous(memory_format=torch.channels_last_3d)}
+    def _arrange(self, batch: dict) -> dict:
+        if self.device.type != "cpu":
+            return batch
+        return batch | {"data": batch["data"].contiguous(memory_format=torch.channels_last_3d)}

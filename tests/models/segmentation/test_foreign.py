@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from models.segmentation.foreign import LABEL_MAPS, import_model
+from models.segmentation.foreign import LABEL_MAPS, import_model, main
 from models.segmentation.inference import InvalidModel, Segmenter, open_model
 
 NAMES = {"background": 0, "iliacus": 9, "p_l": 1, "p_r": 2, "g_l": 3, "g_r": 4}
@@ -19,6 +19,7 @@ MAP = {
     "licence": "Apache-2.0",
     "caveat": "none",
     "channels": ["in", "opp", "fat", "water"],
+    "orientation": "RAS",
     "labels": {
         "psoas_left": ["p_r"],
         "psoas_right": ["p_l"],
@@ -26,6 +27,20 @@ MAP = {
         "gluteus_right": ["g_r", "iliacus"],
     },
     "sha256": {},
+}
+
+# From its README, github.com/robert-graf/VIBESegmentator at 01e85382: the labels of hips and back.
+VIBE_LABELS = {
+    53: "gluteus_maximus_left",
+    54: "gluteus_maximus_right",
+    55: "gluteus_medius_left",
+    56: "gluteus_medius_right",
+    57: "gluteus_minimus_left",
+    58: "gluteus_minimus_right",
+    59: "autochthon_left",
+    60: "autochthon_right",
+    61: "iliopsoas_left",
+    62: "iliopsoas_right",
 }
 
 
@@ -62,6 +77,19 @@ def test_same_network_and_mapped_labels_from_a_zip(results, tmp_path):
     assert model.label_map == (0, 2, 1, 3, 4, 0, 0, 0, 0, 4)
     assert open_model("phantom-v1").label_map is None
     assert "in disguise" in model.card
+    with pytest.raises(InvalidModel, match="immutable"):
+        _import(archive, tmp_path)
+    with pytest.raises(InvalidModel, match="phantom-v1 already"):
+        _import(archive, tmp_path, name="phantom-v1")
+
+
+def test_command_line_takes_in_a_model_trained_on_all_cases_or_says_what_to_do(results, tmp_path, monkeypatch, capsys):
+    (tmp_path / "map.json").write_text(json.dumps(MAP))
+    (results / "fold_0").rename(results / "fold_all")
+    monkeypatch.setattr("sys.argv", ["foreign", str(results), str(tmp_path / "map.json"), str(tmp_path / "theirs")])
+    assert main() == 0 and "took in theirs" in capsys.readouterr().out
+    assert open_model(str(tmp_path / "theirs")).fold_files == ("fold_all.pth",)
+    assert main() == 1 and "immutable" in capsys.readouterr().err
 
 
 def test_network_of_one_channel_ignores_the_others(results, tmp_path):
@@ -111,6 +139,12 @@ def test_maps_that_do_not_fit_are_refused(results, tmp_path):
         _import(results, tmp_path, labels={"psoas_left": ["psoas_major"]})
     with pytest.raises(InvalidModel, match="each of the model's channels"):
         _import(results, tmp_path, channels=["water"])
+    with pytest.raises(InvalidModel, match="stored LPS"):
+        _import(results, tmp_path, orientation="LPS")
+    path = results / "dataset.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"orientation": ["L", "A", "S"]}))
+    with pytest.raises(InvalidModel, match="stored LAS"):
+        _import(results, tmp_path)
     (results / "plans.json").unlink()
     with pytest.raises(InvalidModel, match="no plans.json"):
         _import(results, tmp_path)
@@ -121,4 +155,6 @@ def test_shipped_maps_are_complete_and_carry_their_caveat(path):
     content = json.loads(path.read_text())
     assert content.keys() == MAP.keys() and content["labels"].keys() == MAP["labels"].keys()
     if path.stem == "vibesegmentator":
-        assert "iliacus" in content["caveat"]
+        assert "iliacus" in content["caveat"] and "README" in content["model"]
+        used = {name for names in content["labels"].values() for name in names}
+        assert used == {VIBE_LABELS[value] for value in (*range(53, 59), 61, 62)}

@@ -68,6 +68,9 @@ def test_growing_spread_is_seen_and_the_ratio_limits_describe_it():
     assert result["ratio_bias_pct"] == pytest.approx(2.02, abs=0.4)
     limits = [100 * np.expm1(0.02 + sign * 1.96 * 0.05) for sign in (-1, 1)]
     assert (result["ratio_limit_low_pct"], result["ratio_limit_high_pct"]) == pytest.approx(limits, abs=0.5)
+    for side, limit in zip(("low", "high"), limits, strict=True):
+        low, high = (result[f"ratio_limit_{side}_{end}_pct"] for end in ("low", "high"))
+        assert low < limit < high and high - low < 1
 
 
 def test_constant_spread_does_not_grow():
