@@ -1,6 +1,7 @@
 """Read access to the published snapshot.
 
-Belongs here: where the newest snapshot lies, its connection, queries, and what every page asks of it (labels, units, registries).
+Belongs here: where the newest snapshot lies, its connection, queries, and what every page asks of it (labels, units, registries,
+whom it describes).
 Does not belong here: statistics, formatting beyond the spelling of units, anything that writes.
 
 A snapshot never changes; a new one has a new path. A rerun looks up the newest one once, in `open_newest`, and stays with it.
@@ -13,8 +14,9 @@ import duckdb
 import pandas as pd
 import streamlit as st
 
-FILE = "normative.duckdb"
-RESEARCH_FILE = "research.duckdb"
+from dashboard.language import name, say
+
+FILE, RESEARCH_FILE = "normative.duckdb", "research.duckdb"
 OPENED = "snapshot_folder"
 SUPERSCRIPT = str.maketrans("23", "²³")
 
@@ -77,6 +79,24 @@ def query(sql: str, params: dict[str, object] | None = None, research: bool = Fa
     return _query(str(file), sql, params or {})
 
 
+def compute(sql: str, params: dict[str, object] | None = None, people: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Return the rows of a SELECT about what somebody entered: nothing of it is cached. `people` is the table of that name."""
+    cursor = _connection(st.session_state[OPENED]).cursor()
+    if people is not None:
+        cursor.register("people", people)
+    return cursor.execute(sql, params or {}).df()
+
+
+def query_research(sql: str, params: dict[str, object] | None = None) -> pd.DataFrame:
+    """Return the rows of a SELECT on the participant-level file; for pages behind access.is_admitted() alone. Not cached."""
+    return _connection(st.session_state[OPENED], RESEARCH_FILE).cursor().execute(sql, params or {}).df()
+
+
+def folder() -> Path:
+    """Return the folder of the opened snapshot."""
+    return Path(st.session_state[OPENED])
+
+
 def stamp() -> str:
     """Return the name of the opened snapshot."""
     return Path(st.session_state[OPENED]).name
@@ -84,7 +104,7 @@ def stamp() -> str:
 
 def label(table: str, column: str) -> str:
     """Return the label of a column, as its comment declares it; `table` is schema.table."""
-    return _declared(table, column)["label"]
+    return name("column", column, _declared(table, column)["label"])
 
 
 def unit(table: str, column: str) -> str:
@@ -113,6 +133,15 @@ def analysis_set() -> pd.Series | None:
     return None if rows.empty else rows.iloc[0]
 
 
+def reference_population(analysis_set: pd.Series) -> str:
+    """Return whom the numbers describe."""
+    if analysis_set["is_synthetic"]:
+        return say("population.synthetic")
+    if "nako" in analysis_set["study"].lower():
+        return say("population.nako")
+    return say("population.other", study=analysis_set["study"])
+
+
 def _declared(table: str, column: str) -> pd.Series:
     return query("FROM meta.data_dictionary").set_index(["table_name", "column_name"]).loc[(table, column)]
 
@@ -123,5 +152,5 @@ def _query(file: str, sql: str, params: dict[str, object]) -> pd.DataFrame:
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def _connection(file: str) -> duckdb.DuckDBPyConnection:
-    return duckdb.connect(file, read_only=True)
+def _connection(folder: str, file: str = FILE) -> duckdb.DuckDBPyConnection:
+    return duckdb.connect(str(Path(folder) / file), read_only=True)

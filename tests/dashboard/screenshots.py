@@ -1,0 +1,69 @@
+"""Pictures of every page in light, dark, German and at phone width, for docs/images and for the eye.
+
+Run with `make screenshots`, on the snapshot of MYONORM_HOME. Not a test.
+"""
+
+import sys
+from pathlib import Path
+
+from playwright.sync_api import Page, sync_playwright
+
+from tests.dashboard.browser import launch, open_page, serve, settle
+
+DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+VIEWS = {
+    "percentile": "?measure=csa_psoas_total_cm2&sex=F",
+    "batch": "?people=several",
+    "population": "population",
+    "map": "population?part=map",
+    "distribution": "distribution",
+    "segmentation": "segmentation?part=models",
+    "flow": "flow?set=synthetic+%2F+measured+%2F+phantom-v2",
+    "data": "data",
+    "participant": "participant",
+    "sql": "sql",
+}
+LOOKS = {
+    "light": (DESKTOP, "light", ""),
+    "dark": (DESKTOP, "dark", ""),
+    "german": (DESKTOP, "light", "lang=de"),
+    "phone": (PHONE, "light", ""),
+}
+
+
+def main(folder: Path, wanted: list[str]) -> None:
+    """Write <page>-<look>.png into a folder; `wanted` names pages or looks, none of them all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with serve({"MYONORM_RESEARCH": "1"}) as url, sync_playwright() as playwright, launch(playwright) as browser:
+        for look, (size, scheme, query) in LOOKS.items():
+            for view, path in VIEWS.items():
+                if wanted and view not in wanted and look not in wanted and f"{view}-{look}" not in wanted:
+                    continue
+                page = open_page(browser, viewport=size, color_scheme=scheme)
+                page.goto(f"{url}/{path}{'&' if '?' in path else '?'}{query}")
+                settle(page)
+                if view == "percentile":
+                    fill(page)
+                photograph(page, folder / f"{view}-{look}.png")
+                page.context.close()
+
+
+def fill(page: Page) -> None:
+    """Enter the person of the README."""
+    for label, value in (("54", 0), ("27", 1), ("22.5", 2)):
+        field = page.locator("[data-testid=stNumberInput] input").nth(value)
+        field.fill(label)
+        field.press("Enter")
+        settle(page)
+
+
+def photograph(page: Page, file: Path) -> None:
+    """Write the whole page, however long."""
+    height = page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
+    page.set_viewport_size({"width": page.viewport_size["width"], "height": min(int(height) + 4, 2600)})
+    settle(page)
+    page.screenshot(path=str(file))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2:])
