@@ -1,23 +1,18 @@
 """Who may open the research pages.
 
-Belongs here: whether research mode is on, whether a sign-in is needed, the sign-in page.
+Belongs here: whether a sign-in is needed, the sign-in page.
 Does not belong here: what the pages show. The sign-in itself is Streamlit's (OIDC); the provider is named in .streamlit/secrets.toml.
 """
 
 import ipaddress
-import os
 import time
 
 import streamlit as st
 
+from dashboard import snapshot
 from dashboard.language import say
 
 PROXY_HEADERS = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip", "Via")
-
-
-def is_research() -> bool:
-    """Return whether this dashboard shows participant-level pages: MYONORM_RESEARCH=1."""
-    return os.environ.get("MYONORM_RESEARCH") == "1"
 
 
 def is_loopback() -> bool:
@@ -35,7 +30,7 @@ def is_admitted() -> bool:
     The expiry of the sign-in is checked here, because Streamlit does not.
     """
     is_signed_in = bool(st.user.get("is_logged_in")) and st.user.get("exp", 0) > time.time()
-    return is_research() and (is_loopback() or is_signed_in)
+    return snapshot.is_research() and (is_loopback() or is_signed_in)
 
 
 def show_sign_in() -> None:

@@ -22,7 +22,10 @@ PUBLIC_PAGES = [
     ("flow", "page.flow", ":material/account_tree:"),
     ("data", "page.data", ":material/menu_book:"),
 ]
-RESEARCH_PAGES = []
+RESEARCH_PAGES = [
+    ("participant", "page.participant", ":material/badge:"),
+    ("sql", "page.sql", ":material/terminal:"),
+]
 
 
 def main() -> None:
@@ -31,7 +34,7 @@ def main() -> None:
     language.use(_requested_language())
     st.logo(HERE / "logo.svg", size="large")
     st.html(HERE / "style.css")
-    files = PUBLIC_PAGES + (RESEARCH_PAGES if access.is_research() else [])
+    files = PUBLIC_PAGES + (RESEARCH_PAGES if snapshot.is_research() else [])
     page = st.navigation([_page(*file) for file in files], position="top")
     links.enter(page.url_path)
     try:

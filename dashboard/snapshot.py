@@ -16,7 +16,8 @@ import streamlit as st
 
 from dashboard.language import name, say
 
-FILE, RESEARCH_FILE = "normative.duckdb", "research.duckdb"
+FILE = "normative.duckdb"
+RESEARCH_FILE = "research.duckdb"
 OPENED = "snapshot_folder"
 SUPERSCRIPT = str.maketrans("23", "²³")
 
@@ -81,15 +82,10 @@ def query(sql: str, params: dict[str, object] | None = None, research: bool = Fa
 
 def compute(sql: str, params: dict[str, object] | None = None, people: pd.DataFrame | None = None) -> pd.DataFrame:
     """Return the rows of a SELECT about what somebody entered: nothing of it is cached. `people` is the table of that name."""
-    cursor = _connection(st.session_state[OPENED]).cursor()
+    cursor = _connection(str(folder() / FILE)).cursor()
     if people is not None:
         cursor.register("people", people)
     return cursor.execute(sql, params or {}).df()
-
-
-def query_research(sql: str, params: dict[str, object] | None = None) -> pd.DataFrame:
-    """Return the rows of a SELECT on the participant-level file; for pages behind access.is_admitted() alone. Not cached."""
-    return _connection(st.session_state[OPENED], RESEARCH_FILE).cursor().execute(sql, params or {}).df()
 
 
 def folder() -> Path:
@@ -152,5 +148,5 @@ def _query(file: str, sql: str, params: dict[str, object]) -> pd.DataFrame:
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def _connection(folder: str, file: str = FILE) -> duckdb.DuckDBPyConnection:
-    return duckdb.connect(str(Path(folder) / file), read_only=True)
+def _connection(file: str) -> duckdb.DuckDBPyConnection:
+    return duckdb.connect(file, read_only=True)

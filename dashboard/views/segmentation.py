@@ -167,7 +167,7 @@ def show_bland_altman(row: pd.Series, model: str, validation: str, measure: str)
     summary["name"] = summary["name"] + " " + summary["value"].map(lambda value: wording.number(value, places))
     pairs = None
     if access.is_admitted():
-        pairs = snapshot.query_research(PAIRS, {"model": model, "validation": validation, "measure": measure})
+        pairs = snapshot.query(PAIRS, {"model": model, "validation": validation, "measure": measure}, research=True)
     label = name("measure", measure, row["label"])
     y_title = say("segmentation.difference", measure=label, unit=unit)
     chart = charts.agreement(summary, pairs, say("segmentation.mean_of_both", unit=unit), y_title, parts.look())
