@@ -84,10 +84,9 @@ def finish(
         legend={
             "labelColor": look.muted,
             "labelFontSize": 13,
-            "orient": "top",
+            "orient": "bottom",
             "title": None,
             "symbolStrokeWidth": 3,
-            "offset": 20,
         },
         locale={"number": {"decimal": decimal, "thousands": thousands, "grouping": [3], "currency": ["", ""]}},
     )
@@ -276,7 +275,7 @@ def fine_map(grid: pd.DataFrame, field: str, titles: dict[str, str], look: Look)
         LIGHT or DARK.
     """
     cells = grid.assign(age_end=grid["age_years"] + 1, bmi_end=grid["bmi_kg_m2"] + 1)
-    legend = alt.Legend(orient="top", gradientLength=220, gradientThickness=10, title=None, format=",.3~g")
+    legend = alt.Legend(gradientLength=220, gradientThickness=10, title=None, format=",.3~g")
     return (
         alt.Chart(cells)
         .mark_rect()

@@ -17,8 +17,14 @@ CHROMIUM = "/usr/bin/chromium"
 START_SECONDS = 30
 
 
+class Served(str):
+    """The address of a served dashboard, and the process that serves it."""
+
+    pid: int
+
+
 @contextmanager
-def serve(environment: dict[str, str] | None = None, *options: str) -> Iterator[str]:
+def serve(environment: dict[str, str] | None = None, *options: str) -> Iterator[Served]:
     """Serve the dashboard on a free port of this machine; yields its address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -32,8 +38,10 @@ def serve(environment: dict[str, str] | None = None, *options: str) -> Iterator[
         stderr=subprocess.DEVNULL,
     )
     try:
-        _wait(f"http://127.0.0.1:{port}{_path(options)}/_stcore/health")
-        yield f"http://127.0.0.1:{port}{_path(options)}"
+        url = Served(f"http://127.0.0.1:{port}{_path(options)}")
+        url.pid = server.pid
+        _wait(f"{url}/_stcore/health")
+        yield url
     finally:
         server.terminate()
         server.wait(timeout=10)

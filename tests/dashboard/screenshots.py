@@ -20,7 +20,7 @@ VIEWS = {
     "segmentation": "segmentation?part=models",
     "flow": "flow?set=synthetic+%2F+measured+%2F+phantom-v2",
     "data": "data",
-    "participant": "participant",
+    "participant": "participant?measure=csa_psoas_total_cm2",
     "sql": "sql",
 }
 LOOKS = {
