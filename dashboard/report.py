@@ -17,6 +17,7 @@ from dashboard.language import say
 
 A4_INCHES = (8.27, 11.69)
 LEFT, RIGHT = 0.09, 0.91
+ANSWER_WIDTH, NOTE_WIDTH = 84, 104  # letters a line
 INK, MUTED = "#1c2b2a", "#556765"
 WIDTH = {50: 2.4, 25: 1.2, 75: 1.2, 10: 1.2, 90: 1.2}
 
@@ -74,7 +75,7 @@ def _head(figure: Figure, page: Page) -> float:
 def _answers(figure: Figure, page: Page, y: float) -> float:
     for headline, explanation in page.answers:
         figure.text(LEFT, y, headline, fontsize=17, fontweight="bold")
-        lines = textwrap.wrap(explanation, 100)
+        lines = textwrap.wrap(explanation, ANSWER_WIDTH)
         figure.text(LEFT, y - 0.012, "\n".join(lines), va="top", linespacing=1.4)
         y -= 0.036 + 0.0185 * len(lines)
     return y
@@ -104,5 +105,5 @@ def _curves(figure: Figure, page: Page, top: float) -> None:
 
 
 def _notes(figure: Figure, page: Page) -> None:
-    text = "\n".join("\n".join(textwrap.wrap(note, 120)) for note in page.notes)
+    text = "\n".join("\n".join(textwrap.wrap(note, NOTE_WIDTH)) for note in page.notes)
     figure.text(LEFT, 0.2, text, va="top", fontsize=8.5, color=MUTED, linespacing=1.5)

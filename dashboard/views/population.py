@@ -138,7 +138,7 @@ def show_map(registry: pd.DataFrame) -> None:
     with st.container(horizontal=True, gap="large", vertical_alignment="bottom"):
         measure = choose_measure(registry)
         cells = links.choose(
-            say("population.cells"), ["bands", "median", "n"], "cells", lambda code: say(f"population.cells_{code}")
+            say("population.cells"), ["median", "n", "bands"], "cells", lambda code: say(f"population.cells_{code}")
         )
     if cells == "bands":
         show_banded_map(measure, registry)

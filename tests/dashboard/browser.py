@@ -65,7 +65,7 @@ def open_page(browser: Browser, **options: object) -> Page:
 def settle(page: Page) -> None:
     """Wait until the script has run and all is drawn."""
     page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]")
-    page.wait_for_selector("[data-testid=stMain] [data-testid=stElementContainer]")
+    page.wait_for_selector("[data-testid=stMain] [data-testid=stElementContainer]", state="attached")
     page.wait_for_timeout(250)
     page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]")
 

@@ -20,7 +20,7 @@ PATHS = (
     "percentile?people=several",
     "population",
     "population?part=map",
-    "population?part=map&cells=median",
+    "population?part=map&cells=bands",
     "population?part=characteristics",
     "population?part=correlation",
     "population?part=regression",
@@ -106,6 +106,7 @@ def test_a_look_up_a_link_and_the_other_language(browser: Browser, page: Page, u
     page.get_by_role("radio", name="Deutsch").click()
     settle(page)
     expect(page.locator(".answer .among").nth(1)).to_have_text("unter Männern mit 54 Jahren und einem BMI von 27")
+    assert page.evaluate("document.documentElement.lang") == "de"
     assert "lang=de" in page.url and "sex=M" in page.url and "22" not in page.url.rpartition("?")[2]
 
 
