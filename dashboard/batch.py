@@ -123,7 +123,8 @@ def show_result(rows: pd.DataFrame, registry: pd.DataFrame) -> None:
     parts.show_table(texts.set_index(say("column.row")), caption=say("people.several"))
     if len(rows) > len(shown):
         st.caption(say("batch.first_rows", n=SHOWN_ROWS))
-    parts.offer(rows.drop(columns="issue").round(4), "percentiles", say("batch.download"))
+    norms = snapshot.analysis_set()["analysis_set"]
+    parts.offer(rows.drop(columns="issue").round(4).assign(norms=norms), "percentiles", say("batch.download"))
 
 
 def text(row: dict[str, object], given: str) -> str:

@@ -325,8 +325,10 @@ def spatial_distribution(
     return alt.layer(lines, points)
 
 
-def score_intervals(scores: pd.DataFrame, x_title: str, look: Look) -> alt.LayerChart:
-    """Return mean and SD of a score by label, one row per group: what the aggregate file may show of the study's Figure 3.
+def score_intervals(
+    scores: pd.DataFrame, x_title: str, look: Look, cases: pd.DataFrame | None = None
+) -> alt.LayerChart:
+    """Return mean and SD of a score by label, one row per group, and the cases where they may be seen: Figure 3.
 
     Parameters
     ----------
@@ -336,6 +338,8 @@ def score_intervals(scores: pd.DataFrame, x_title: str, look: Look) -> alt.Layer
         Axis title.
     look : Look
         LIGHT or DARK.
+    cases : DataFrame or None
+        label, group, value; None where only aggregates are open.
     """
     labels, groups = (list(dict.fromkeys(scores[name])) for name in ("label", "group"))
     colors = [look.hue["F"], look.hue["M"], look.muted, look.ink]
@@ -352,7 +356,14 @@ def score_intervals(scores: pd.DataFrame, x_title: str, look: Look) -> alt.Layer
     mean = base.mark_point(filled=True, size=110, opacity=1).encode(
         x, tooltip=[alt.Tooltip("group:N", title=" "), alt.Tooltip("mean:Q", format=".3f"), alt.Tooltip("n:Q")]
     )
-    return alt.layer(spread, mean)
+    if cases is None:
+        return alt.layer(spread, mean)
+    ticks = (
+        alt.Chart(cases)
+        .mark_tick(thickness=1.5, opacity=0.55)
+        .encode(alt.X("value:Q", title=x_title), y, offset, color)
+    )
+    return alt.layer(ticks, spread, mean)
 
 
 def agreement(

@@ -10,7 +10,7 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from dashboard import charts, language, tables, wording
+from dashboard import access, charts, language, tables, wording
 from dashboard.language import say
 
 BOM = "\ufeff"
@@ -46,6 +46,12 @@ def show_table(texts: pd.DataFrame, data: pd.DataFrame | None = None, name: str 
 def show_nothing(reason: str | None = None) -> None:
     """Say that this snapshot has nothing to show here, and why."""
     st.info(reason or say("cell.nothing"), icon=":material/hourglass_empty:")
+
+
+def mark_research() -> None:
+    """Say that small cells are shown, where the reader may see them."""
+    if access.is_admitted():
+        st.caption(f":material/lock_open: {say('access.small_cells')}")
 
 
 def offer(data: pd.DataFrame, name: str, label: str | None = None) -> None:

@@ -2,12 +2,14 @@
 
 Belongs here: the STROBE diagram, exclusions by reason and group, whether exclusion depends on who one is, the checks.
 Does not belong here: single cases (the review page), counting.
+
+The public page reads aggregates; in research mode it reads the research file, where small cells are shown.
 """
 
 import pandas as pd
 import streamlit as st
 
-from dashboard import charts, links, parts, snapshot, strobe, wording
+from dashboard import access, charts, links, parts, snapshot, strobe, wording
 from dashboard.language import name, say
 
 GROUPINGS = ("sex", "age_band", "bmi_band", "centre", "release")
@@ -42,17 +44,22 @@ def main() -> None:
     if not sets:
         parts.show_nothing()
         return
-    with st.container(horizontal=True, gap="large"):
+    with st.container(horizontal=True, gap="large", vertical_alignment="bottom"):
         chosen = links.choose(say("flow.set"), sets, "set", lambda code: code, is_list=True, width=420)
         part = links.choose(
-            say("population.part"), ["diagram", "exclusions", "checks"], "part", lambda code: say(f"flow.{code}")
+            say("population.part"),
+            ["diagram", "exclusions", "checks"],
+            "part",
+            lambda code: say(f"flow.{code}"),
+            label_visibility="collapsed",
         )
+    parts.mark_research()
     {"diagram": show_diagram, "exclusions": show_exclusions, "checks": show_checks}[part](chosen)
 
 
 def show_diagram(analysis_set: str) -> None:
     """Show the STROBE diagram; its counts add up."""
-    rows = snapshot.query(FLOW, {"analysis_set": analysis_set})
+    rows = snapshot.query(FLOW, {"analysis_set": analysis_set}, research=access.is_admitted())
     steps = [
         strobe.Step(
             step_name(step),
@@ -85,7 +92,7 @@ def reason_name(reason: str) -> str:
 
 def show_exclusions(analysis_set: str) -> None:
     """Show who was excluded for what: in all, and by one grouping at a time."""
-    rows = snapshot.query(EXCLUSIONS, {"analysis_set": analysis_set})
+    rows = snapshot.query(EXCLUSIONS, {"analysis_set": analysis_set}, research=access.is_admitted())
     if rows.empty:
         parts.show_nothing(say("flow.no_exclusions"))
         return
@@ -133,7 +140,7 @@ def category_name(grouping: str, code: str | None) -> str:
 
 def show_dependence(analysis_set: str) -> None:
     """Show whether being excluded depends on sex, age, BMI or centre."""
-    rows = snapshot.query(REGRESSION, {"analysis_set": analysis_set})
+    rows = snapshot.query(REGRESSION, {"analysis_set": analysis_set}, research=access.is_admitted())
     rows = rows[rows["odds_ratio"].notna()]
     if rows.empty:
         return

@@ -160,7 +160,7 @@ def show_fine_map(measure: str, field: str, registry: pd.DataFrame) -> None:
     for column, sex in zip(st.columns(2, gap="large"), wording.SEXES, strict=True):
         of_sex = grid[grid["sex"] == sex]
         with column:
-            parts.heading(wording.sex(sex))
+            parts.heading(f"{wording.sex(sex)}: {titles[field]}")
             if of_sex.empty:
                 parts.show_nothing(say("percentile.no_norms"))
                 continue

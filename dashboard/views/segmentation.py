@@ -1,7 +1,9 @@
 """Page: how good the automatic segmentation is, by version.
 
 Belongs here: scores against readers (Table 3, Figure 3), Bland-Altman, the training set (Table 2), model cards.
-Does not belong here: single cases (research mode's review page), how scores are computed (models/segmentation).
+Does not belong here: single cases by name (research mode's other pages), how scores are computed (models/segmentation).
+
+The public page reads aggregates. In research mode it reads the research file: small cells and the cases behind the figures.
 """
 
 import json
@@ -27,6 +29,12 @@ ORDER BY model_version DESC, validation DESC, registry.rowid
 """
 TRAINING_SET = "FROM stats.training_set ORDER BY role DESC, measure, sex NULLS FIRST"
 MODELS = "FROM meta.model ORDER BY is_current DESC, promoted_at DESC NULLS LAST, model_version DESC"
+CASES = """
+SELECT model_version, comparison, validation, compartment, side, metric, value
+FROM (UNPIVOT imaging.segmentation_score
+    ON dice, surface_dice_3mm, hd95_mm, precision, recall, specificity, accuracy INTO NAME metric VALUE value)
+WHERE metric = $metric
+"""
 PAIRS = """
 SELECT (automatic + manual) / 2 AS mean, automatic - manual AS difference
 FROM imaging.agreement_pair
@@ -50,12 +58,13 @@ def main() -> None:
         lambda code: say(f"segmentation.{code}"),
         label_visibility="collapsed",
     )
+    parts.mark_research()
     shows[part](models)
 
 
 def show_scores(models: pd.DataFrame) -> None:
     """Show Table 3, and mean and spread by label: what the aggregate file holds of Figure 3."""
-    rows = snapshot.query(SCORES)
+    rows = snapshot.query(SCORES, research=access.is_admitted())
     rows = rows[rows["n"].notna()]
     if rows.empty:
         parts.show_nothing(say("segmentation.few"))
@@ -67,7 +76,13 @@ def show_scores(models: pd.DataFrame) -> None:
     st.caption(say(f"metric_note.{metric}"))
     of_metric = rows[rows["metric"] == metric]
     whole = of_metric[of_metric["sex"].isna() & of_metric["size_third"].isna()]
-    show_spread(whole, metric, say("segmentation.by_label"), [comparison(row) for row in whole.itertuples()])
+    cases = None
+    if access.is_admitted():
+        cases = snapshot.query(CASES, {"metric": metric}, research=True)
+        cases = cases.assign(
+            label=[label(row) for row in cases.itertuples()], group=[comparison(row) for row in cases.itertuples()]
+        )
+    show_spread(whole, metric, say("segmentation.by_label"), [comparison(row) for row in whole.itertuples()], cases)
     left, right = st.columns(2, gap="large")
     automatic = of_metric[of_metric["comparison"] == "automatic"]
     if not automatic.empty:
@@ -82,8 +97,10 @@ def show_scores(models: pd.DataFrame) -> None:
     show_score_table(rows)
 
 
-def show_spread(rows: pd.DataFrame, metric: str, title: str, groups: list[str]) -> None:
-    """Show mean and SD by label, one row per group."""
+def show_spread(
+    rows: pd.DataFrame, metric: str, title: str, groups: list[str], cases: pd.DataFrame | None = None
+) -> None:
+    """Show mean and SD by label, one row per group, and the cases where they may be seen."""
     parts.heading(title)
     if rows.empty:
         parts.show_nothing(say("cell.all_suppressed"))
@@ -92,7 +109,7 @@ def show_spread(rows: pd.DataFrame, metric: str, title: str, groups: list[str]) 
     scores = scores.assign(low=scores["mean"] - scores["sd"], high=scores["mean"] + scores["sd"])
     if metric != "hd95_mm":
         scores["high"] = scores["high"].clip(upper=1)
-    chart = charts.score_intervals(scores, say(f"metric.{metric}"), parts.look())
+    chart = charts.score_intervals(scores, say(f"metric.{metric}"), parts.look(), cases)
     description = say("segmentation.description", metric=say(f"metric.{metric}"), title=title)
     parts.show_chart(chart, description, rows, f"{metric} {title}", 300)
 
@@ -131,7 +148,7 @@ def label(row: tuple) -> str:
 
 def show_agreement(models: pd.DataFrame) -> None:
     """Show Bland-Altman: bias and limits with their intervals; the pairs in research mode only."""
-    rows = snapshot.query(AGREEMENT)
+    rows = snapshot.query(AGREEMENT, research=access.is_admitted())
     rows = rows[rows["bias"].notna()]
     if rows.empty:
         parts.show_nothing(say("segmentation.few"))
@@ -208,7 +225,7 @@ def show_agreement_table(rows: pd.DataFrame) -> None:
 
 def show_training_set(models: pd.DataFrame) -> None:
     """Show who was annotated: the study's Table 2."""
-    rows = snapshot.query(TRAINING_SET)
+    rows = snapshot.query(TRAINING_SET, research=access.is_admitted())
     rows = rows[rows["n"].notna()]
     if rows.empty:
         parts.show_nothing(say("segmentation.few"))

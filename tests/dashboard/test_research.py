@@ -25,6 +25,20 @@ INSERT INTO scores.phenotype_z (analysis_set, study, participant_id, visit, sour
 VALUES ('s', 'synthetic', '100001', '30', 'measured', 'phantom-v2', 'csa_psoas_total_cm2', 62.2, 48.1);
 INSERT INTO imaging.csa_profile (study, participant_id, visit, model_version, compartment, side, slice_index, z_mm, position_pct, csa_cm2, release)
 SELECT 'synthetic', '100001', '30', 'phantom-v2', 'psoas', 'left', i, -3 * i, i + 0.5, 5 + i / 20, 'demo' FROM range(100) AS r (i);
+INSERT INTO stats.segmentation_score
+VALUES ('synthetic', 'phantom-v2', 'automatic', 'test', 'psoas', 'left', 'dice', NULL, NULL, 2, 0.912, 0.01);
+INSERT INTO imaging.segmentation_score BY NAME
+SELECT 'synthetic' AS study, '100001' AS participant_id, '30' AS visit, 'phantom-v2' AS model_version, 'automatic' AS comparison,
+    'test' AS validation, 'psoas' AS compartment, 'left' AS side, 'truth' AS reader, 1 AS reading, 0.912 AS dice, 'a' AS annotation_sha256, 's' AS source_sha256;
+INSERT INTO stats.agreement BY NAME
+SELECT 'synthetic' AS study, 'phantom-v2' AS model_version, 'test' AS validation, 'csa_psoas_left_cm2' AS measure, 'cm2' AS unit,
+    2 AS n, 0.1 AS bias, 0.0 AS bias_low, 0.2 AS bias_high, 0.1 AS sd, -0.1 AS limit_low, -0.2 AS limit_low_low,
+    0.0 AS limit_low_high, 0.3 AS limit_high, 0.2 AS limit_high_low, 0.4 AS limit_high_high, false AS grows_with_size;
+INSERT INTO imaging.agreement_pair BY NAME
+SELECT 'synthetic' AS study, '100001' AS participant_id, '30' AS visit, 'phantom-v2' AS model_version, 'test' AS validation,
+    'truth' AS reader, 1 AS reading, 'csa_psoas_left_cm2' AS measure, 11.2 AS automatic, 11.1 AS manual;
+INSERT INTO stats.participant_flow (study, source, model_version, position, step, n)
+VALUES ('synthetic', 'imported', 'imported', 1, 'known', 3);
 """
 
 
@@ -78,6 +92,19 @@ def test_a_participant_without_images_or_age(research: Path, app: AppTest) -> No
     assert not app.exception and app.info
     app.text_input(key="participant").set_value("../../etc").run()
     assert "No analysed participant" in app.info[0].value
+
+
+def test_research_mode_shows_the_cases_behind_scores_and_agreement(research: Path, app: AppTest) -> None:
+    """And says so; the public page reads aggregates alone (test_pages.py)."""
+    app.run()
+    app.switch_page("views/segmentation.py").run()
+    written = texts(app)
+    assert "0.912" in written and "small cells are shown" in written
+    app.segmented_control(key="part en").set_value("agreement").run()
+    spec = app.get("vega_lite_chart")[0].proto.spec
+    assert '"circle"' in spec
+    app.switch_page("views/flow.py").run()
+    assert "<b>3</b>" in texts(app)
 
 
 def test_the_sql_page_runs_examples_and_keeps_a_history(research: Path, app: AppTest) -> None:
