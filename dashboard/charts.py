@@ -343,7 +343,8 @@ def score_intervals(
     """
     labels, groups = (list(dict.fromkeys(scores[name])) for name in ("label", "group"))
     colors = [look.hue["F"], look.hue["M"], look.muted, look.ink]
-    x = alt.X("mean:Q", title=x_title, scale=alt.Scale(zero=False, padding=20))
+    axis = alt.Axis(tickCount=6, grid=True)
+    x = alt.X("mean:Q", title=x_title, scale=alt.Scale(zero=False, padding=20), axis=axis)
     y = alt.Y("label:N", title=None, sort=labels, scale=alt.Scale(paddingInner=0.35))
     offset = alt.YOffset("group:N", sort=groups)
     color = alt.Color(
@@ -351,7 +352,7 @@ def score_intervals(
     )
     base = alt.Chart(scores).encode(y, offset, color)
     spread = base.mark_rule(strokeWidth=2.5).encode(
-        alt.X("low:Q", title=x_title, scale=alt.Scale(zero=False)), alt.X2("high:Q")
+        alt.X("low:Q", title=x_title, scale=alt.Scale(zero=False), axis=axis), alt.X2("high:Q")
     )
     mean = base.mark_point(filled=True, size=110, opacity=1).encode(
         x, tooltip=[alt.Tooltip("group:N", title=" "), alt.Tooltip("mean:Q", format=".3f"), alt.Tooltip("n:Q")]
@@ -395,7 +396,10 @@ def agreement(
         layers.append(
             alt.Chart(pairs)
             .mark_circle(size=60, color=look.ink, opacity=0.7)
-            .encode(alt.X("mean:Q", title=x_title, scale=alt.Scale(zero=False)), alt.Y("difference:Q", title=y_title))
+            .encode(
+                alt.X("mean:Q", title=x_title, scale=alt.Scale(zero=False, padding=16), axis=alt.Axis(tickCount=8)),
+                alt.Y("difference:Q", title=y_title),
+            )
         )
     return alt.layer(*layers)
 
