@@ -311,7 +311,8 @@ def spatial_distribution(
     groups = list(dict.fromkeys(shares["group"]))
     shades = look.shades[sex]
     shades = [shades[1], shades[-1]] if len(groups) == 2 else shades
-    color = alt.Color("group:N", sort=groups, scale=alt.Scale(domain=groups, range=shades[: len(groups)]))
+    scale = alt.Scale(domain=groups, range=shades[: len(groups)])
+    color = alt.Color("group:N", sort=groups, scale=scale, legend=alt.Legend(columns=3))
     x = alt.X("position_pct:Q", title=x_title, scale=alt.Scale(domain=[0, 100]))
     y = alt.Y("share_pct:Q", title=y_title)
     lines = alt.Chart(shares).mark_line(strokeWidth=2.2, interpolate="monotone").encode(x, y, color)
@@ -348,7 +349,10 @@ def score_intervals(
     y = alt.Y("label:N", title=None, sort=labels, scale=alt.Scale(paddingInner=0.35))
     offset = alt.YOffset("group:N", sort=groups)
     color = alt.Color(
-        "group:N", sort=groups, scale=alt.Scale(domain=groups, range=(colors * len(groups))[: len(groups)])
+        "group:N",
+        sort=groups,
+        scale=alt.Scale(domain=groups, range=(colors * len(groups))[: len(groups)]),
+        legend=alt.Legend(columns=1),
     )
     base = alt.Chart(scores).encode(y, offset, color)
     spread = base.mark_rule(strokeWidth=2.5).encode(
@@ -443,7 +447,12 @@ def area_profile(slices: pd.DataFrame, x_title: str, y_title: str, look: Look) -
         .encode(
             alt.X("position_pct:Q", title=x_title, scale=alt.Scale(domain=[0, 100])),
             alt.Y("csa_cm2:Q", title=y_title),
-            alt.Color("label:N", sort=labels, scale=alt.Scale(domain=labels, range=colors[: len(labels)])),
+            alt.Color(
+                "label:N",
+                sort=labels,
+                scale=alt.Scale(domain=labels, range=colors[: len(labels)]),
+                legend=alt.Legend(columns=2),
+            ),
         )
     )
 
