@@ -85,7 +85,9 @@ def count(n: float, suppression: str | None = None) -> str:
 
 def is_suppressed(text: str) -> bool:
     """Return whether a text of a table stands for a number that is not shown."""
-    return text.startswith("< ") or text in (say(f"cell.{key}") for key in ("suppressed", "withheld", "hidden"))
+    return bool(re.fullmatch(r"< \d+", text)) or text in (
+        say(f"cell.{key}") for key in ("suppressed", "withheld", "hidden")
+    )
 
 
 def interval(low: float, high: float, places: int) -> str:

@@ -259,14 +259,15 @@ def solve(question: Question) -> Answer | None:
 
 def card(question: Question, answer: Answer | None, unit: str) -> str:
     """Return one answer as HTML: large what, below it among whom, its limits, and where it lies between 0 and 100."""
-    peers = escape(say("percentile.among", peers=question.peers))
+    peers, unit = escape(say("percentile.among", peers=question.peers)), escape(unit)
     if answer is None:
         return (
             f'<section class="answer"><p class="headline outside">{say("percentile.outside")}</p>'
             f'<p class="among">{peers}</p><p class="detail">{escape(covered(question))}</p></section>'
         )
     median, p10, p90 = (quantile(answer.lms, z) for z in (0, -Z90, Z90))
-    persons = say("percentile.persons", n=wording.count(answer.persons))
+    near = "percentile.persons" if question.bmi_kg_m2 is not None else "percentile.persons_by_age"
+    persons = say(near, n=wording.count(answer.persons))
     if answer.percentile is None:
         return (
             f'<section class="answer"><p class="headline">{say("percentile.median", value=median, unit=unit)}</p>'
@@ -312,8 +313,11 @@ def is_far(answer: Answer) -> bool:
 
 
 def quantile(lms: percentiles.Lms, z: float) -> str:
-    """Return the value at a z-score as text."""
-    return wording.number(percentiles.value_at(z, lms), wording.decimals(lms.m))
+    """Return the value at a z-score as text; a dash where the distribution ends before it."""
+    try:
+        return wording.number(percentiles.value_at(z, lms), wording.decimals(lms.m))
+    except ValueError:
+        return wording.ABSENT
 
 
 def show_index(question: Question, height_cm: float, registry: pd.DataFrame) -> None:

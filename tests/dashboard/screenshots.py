@@ -1,20 +1,24 @@
-"""Pictures of every page in light, dark, German and at phone width, for docs/images and for the eye.
+"""Pictures of every page in light, dark, German and at phone width, for docs/images and for the eye, as small WebP files.
 
 Run with `make screenshots`, on the snapshot of MYONORM_HOME. Not a test.
 """
 
+import io
 import sys
 from pathlib import Path
 
+from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
 from tests.dashboard.browser import launch, open_page, serve, settle
 
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+LONGEST = 1900
 VIEWS = {
     "percentile": "?measure=csa_psoas_total_cm2&sex=F",
     "batch": "?people=several",
     "population": "population",
+    "characteristics": "population?part=characteristics",
     "map": "population?part=map",
     "distribution": "distribution",
     "segmentation": "segmentation",
@@ -33,7 +37,7 @@ LOOKS = {
 
 
 def main(folder: Path, wanted: list[str]) -> None:
-    """Write <page>-<look>.png into a folder; `wanted` names pages or looks, none of them all."""
+    """Write <page>-<look>.webp into a folder; `wanted` names pages or looks, none of them all."""
     folder.mkdir(parents=True, exist_ok=True)
     with serve({"MYONORM_RESEARCH": "1"}) as url, sync_playwright() as playwright, launch(playwright) as browser:
         for look, (size, scheme, query) in LOOKS.items():
@@ -45,7 +49,7 @@ def main(folder: Path, wanted: list[str]) -> None:
                 settle(page)
                 if view == "percentile":
                     fill(page)
-                photograph(page, folder / f"{view}-{look}.png")
+                photograph(page, folder / f"{view}-{look}.webp")
                 page.context.close()
 
 
@@ -59,11 +63,12 @@ def fill(page: Page) -> None:
 
 
 def photograph(page: Page, file: Path) -> None:
-    """Write the whole page, however long."""
+    """Write the page down to a length that a reader still looks at."""
     height = page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
-    page.set_viewport_size({"width": page.viewport_size["width"], "height": min(int(height) + 4, 2600)})
+    page.set_viewport_size({"width": page.viewport_size["width"], "height": min(int(height) + 4, LONGEST)})
     settle(page)
-    page.screenshot(path=str(file))
+    with Image.open(io.BytesIO(page.screenshot())) as picture:
+        picture.convert("RGB").save(file, quality=72, method=6)
 
 
 if __name__ == "__main__":

@@ -72,7 +72,7 @@ def test_the_percentile_of_a_value(home: Path, app: AppTest, age: float, bmi: fl
     assert f"among women of {age:g} years</p>" in by_age
     assert f'<p class="headline">{expected_percentile(age, bmi, value)}' in given_bmi
     assert f"among women of {age:g} years with a BMI of {bmi:g}</p>" in given_bmi
-    assert "50 people of similar age" in given_bmi
+    assert "50 people within 2.5 years and 2.5 kg/m²" in given_bmi
 
 
 def test_the_limits_of_a_percentile(home: Path, app: AppTest) -> None:
@@ -130,6 +130,14 @@ def test_the_table_of_centiles(home: Path, app: AppTest) -> None:
         f'<td class="number">{0.98 * median:.1f}–{1.02 * median:.1f}</td>'
     )
     assert row in texts(ask(app, 54, 27, None))
+
+
+def test_a_percentile_beyond_the_end_of_the_distribution(publish_changed: Callable[..., None], app: AppTest) -> None:
+    """1 + L S z is negative there; a dash, no error."""
+    publish_changed("UPDATE norms.lms SET l = 2, s = 0.4")
+    ask(app, 54, 27, None)
+    app.number_input(key="reverse").set_value(0.5).run()
+    assert "**– cm²** among women of 54 years" in texts(app)
 
 
 def test_the_value_of_a_percentile(home: Path, app: AppTest) -> None:
