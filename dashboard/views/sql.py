@@ -31,6 +31,7 @@ def main() -> None:
     st.text_area(say("sql.query"), key="sql", height=210, max_chars=sandbox.LONGEST_SQL)
     if st.button(say("sql.run"), type="primary", icon=":material/play_arrow:", shortcut="ctrl+enter"):
         run(FILES[file], st.session_state["sql"])
+        st.rerun()
     show_result()
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
+from dashboard import batch
 from tests.dashboard.browser import launch, open_page, serve, settle
 
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
@@ -47,13 +48,13 @@ def main(folder: Path, wanted: list[str]) -> None:
                 page = open_page(browser, viewport=size, color_scheme=scheme)
                 page.goto(f"{url}/{path}{'&' if '?' in path else '?'}{query}")
                 settle(page)
-                if view == "percentile":
-                    fill(page)
+                if view in PREPARE:
+                    PREPARE[view](page)
                 photograph(page, folder / f"{view}-{look}.webp")
                 page.context.close()
 
 
-def fill(page: Page) -> None:
+def enter_person(page: Page) -> None:
     """Enter the person of the README."""
     for label, value in (("54", 0), ("27", 1), ("22.5", 2)):
         field = page.locator("[data-testid=stNumberInput] input").nth(value)
@@ -62,13 +63,30 @@ def fill(page: Page) -> None:
         settle(page)
 
 
+def paste_people(page: Page) -> None:
+    """Paste the example of the page itself."""
+    page.locator("textarea").fill(batch.EXAMPLE)
+    page.locator("textarea").press("Control+Enter")
+    settle(page)
+
+
+def run_query(page: Page) -> None:
+    """Run the query that stands there."""
+    page.locator("button[kind=primary]").click()
+    page.wait_for_selector("[data-testid=stDataFrame]")
+    settle(page)
+
+
+PREPARE = {"percentile": enter_person, "batch": paste_people, "sql": run_query}
+
+
 def photograph(page: Page, file: Path) -> None:
     """Write the page down to a length that a reader still looks at."""
     height = page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
     page.set_viewport_size({"width": page.viewport_size["width"], "height": min(int(height) + 4, LONGEST)})
     settle(page)
     with Image.open(io.BytesIO(page.screenshot())) as picture:
-        picture.convert("RGB").save(file, quality=72, method=6)
+        picture.convert("RGB").save(file, quality=62, method=6)
 
 
 if __name__ == "__main__":
