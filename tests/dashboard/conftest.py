@@ -92,17 +92,19 @@ INSERT INTO stats.training_set BY NAME
 SELECT 'synthetic' AS study, 'train' AS role, measure, sex, 35 AS n, 50 AS pct, 50 AS mean, 12 AS sd
 FROM ref.measure, cell
 WHERE kind = 'covariate';
-INSERT INTO stats.exclusion
-SELECT analysis_set, reason, subject, grouping, category, n, n / 10
+INSERT INTO stats.exclusion BY NAME
+SELECT analysis_set, reason, subject, grouping, category, n, n / 10 AS pct
 FROM (SELECT DISTINCT analysis_set FROM cell), (VALUES
     ('any', NULL, 'all', NULL, 700), ('noise_pct', 'image', 'all', NULL, 600), ('missing_slice', NULL, 'all', NULL, 100),
     ('any', NULL, 'sex', 'F', 300), ('any', NULL, 'sex', 'M', 400), ('any', NULL, 'age_band', '60+', 700)
 ) AS e (reason, subject, grouping, category, n);
-INSERT INTO stats.exclusion_regression
-SELECT DISTINCT analysis_set, 'sex_male', 30000, 700, 1.02, 0.9, 1.15, 0.7, NULL FROM cell;
-INSERT INTO meta.model VALUES ('phantom-v2', '3d_fullres', 5, 'abcdef0123456789', '# Card' || chr(10) || 'Phantoms only.', true, NULL, NULL);
-INSERT INTO meta.release_log VALUES
-    ('20260101T000000Z', 'demo', 'synthetic', 'f00', 'phantom-v2', 'c0de', 'Python 3.11', 10, '2026-01-01 00:00:00');
+INSERT INTO stats.exclusion_regression (analysis_set, term, n, n_excluded, odds_ratio, ci_low, ci_high, p)
+SELECT DISTINCT analysis_set, 'sex_male', 30000, 700, 1.02, 0.9, 1.15, 0.7 FROM cell;
+INSERT INTO meta.model (model_version, configuration, n_folds, manifest_sha256, card, is_current, promoted_at, scores)
+VALUES ('phantom-v2', '3d_fullres', 5, 'abcdef0123456789', '# Card' || chr(10) || 'Phantoms only.', true, NULL, NULL);
+INSERT INTO meta.release_log
+    (snapshot, release, study, fingerprint, model_version, code_version, software, least_persons, published_at)
+VALUES ('20260101T000000Z', 'demo', 'synthetic', 'f00', 'phantom-v2', 'c0de', 'Python 3.11', 10, '2026-01-01 00:00:00');
 INSERT INTO meta.data_dictionary BY NAME
 SELECT
     schema_name || '.' || table_name AS table_name, column_name, data_type, split_part(comment, '. ', 1) AS label, split_part(comment, '. ', 2) AS details,

@@ -18,15 +18,15 @@ VALUES
     ('synthetic', '100001', '30', 'measured', 'phantom-v2', true, 'F', 54, 27),
     ('synthetic', '100001', '60', 'measured', 'phantom-v2', false, 'F', 58, 28),
     ('synthetic', '100002', '30', 'imported', 'imported', true, NULL, NULL, NULL);
-INSERT INTO marts.phenotype_value VALUES
+INSERT INTO marts.phenotype_value (study, participant_id, visit, source, model_version, measure, value) VALUES
     ('synthetic', '100001', '30', 'measured', 'phantom-v2', 'csa_psoas_total_cm2', 22.5),
     ('synthetic', '100001', '60', 'measured', 'phantom-v2', 'csa_psoas_total_cm2', 21.5);
 INSERT INTO scores.phenotype_z (analysis_set, study, participant_id, visit, source, model_version, measure, percentile_pct, percentile_by_age_pct)
 VALUES ('s', 'synthetic', '100001', '30', 'measured', 'phantom-v2', 'csa_psoas_total_cm2', 62.2, 48.1);
 INSERT INTO imaging.csa_profile (study, participant_id, visit, model_version, compartment, side, slice_index, z_mm, position_pct, csa_cm2, release)
 SELECT 'synthetic', '100001', '30', 'phantom-v2', 'psoas', 'left', i, -3 * i, i + 0.5, 5 + i / 20, 'demo' FROM range(100) AS r (i);
-INSERT INTO stats.segmentation_score
-VALUES ('synthetic', 'phantom-v2', 'automatic', 'test', 'psoas', 'left', 'dice', NULL, NULL, 2, 0.912, 0.01);
+INSERT INTO stats.segmentation_score (study, model_version, comparison, validation, compartment, side, metric, n, mean, sd)
+VALUES ('synthetic', 'phantom-v2', 'automatic', 'test', 'psoas', 'left', 'dice', 2, 0.912, 0.01);
 INSERT INTO imaging.segmentation_score BY NAME
 SELECT 'synthetic' AS study, '100001' AS participant_id, '30' AS visit, 'phantom-v2' AS model_version, 'automatic' AS comparison,
     'test' AS validation, 'psoas' AS compartment, 'left' AS side, 'truth' AS reader, 1 AS reading, 0.912 AS dice, 'a' AS annotation_sha256, 's' AS source_sha256;
