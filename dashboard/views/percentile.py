@@ -277,13 +277,19 @@ def card(question: Question, answer: Answer | None, unit: str) -> str:
     z = percentiles.z_score(question.value, answer.lms)
     limits = ""
     if pd.notna(answer.low):
-        limits = say("percentile.limits", low=wording.rank(answer.low), high=wording.rank(answer.high)) + " · "
+        limits = f"{limits_of(answer)} · "
     return (
         f'<section class="answer"><p class="headline">{wording.ordinal_percentile(answer.percentile)}</p>'
         f'<p class="among">{peers}</p>{strip(answer)}'
         f'<p class="detail">{limits}z {wording.number(z, 2)}<br>'
         f"{say('percentile.median_and_range', median=median, low=p10, high=p90, unit=unit)}<br>{persons}</p></section>"
     )
+
+
+def limits_of(answer: Answer) -> str:
+    """Return the limits of a percentile in words; one number where both are the same as text."""
+    low, high = wording.rank(answer.low), wording.rank(answer.high)
+    return say("percentile.limits", limits=low if low == high else f"{low}–{high}")
 
 
 def strip(answer: Answer) -> str:
@@ -451,11 +457,7 @@ def sentence(answer: Answer, unit: str) -> tuple[str, str]:
     norm = say("percentile.median_and_range", median=median, low=p10, high=p90, unit=unit)
     if answer.percentile is None:
         return say("percentile.median", value=median, unit=unit), f"{peers}. {norm}."
-    limits = (
-        say("percentile.limits", low=wording.rank(answer.low), high=wording.rank(answer.high))
-        if pd.notna(answer.low)
-        else ""
-    )
+    limits = limits_of(answer) if pd.notna(answer.low) else ""
     return wording.ordinal_percentile(answer.percentile), f"{peers}. {limits}. {norm}."
 
 
