@@ -4,6 +4,7 @@ One quick journey runs with all tests; the others carry the mark `browser` and r
 """
 
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.dashboard.browser import CHROMIUM, REPOSITORY, launch, open_page, serve, settle
 from tests.dashboard.conftest import publish
+from tests.dashboard.test_sandbox import ESCAPES, SECRET
 
 AXE = REPOSITORY / "node_modules" / "axe-core" / "axe.min.js"
 PHONE = {"width": 390, "height": 844}
@@ -211,6 +213,37 @@ def test_behind_a_path_of_a_proxy(browser: Browser, home: Path) -> None:
         expect(page.get_by_role("heading", name="Population")).to_be_visible()
         assert all("/muscle/" in path or path.startswith(("data:", "blob:")) for path in paths)
         page.context.close()
+
+
+@pytest.mark.browser
+def test_each_escape_through_the_sql_page(aggregates: Path, tmp_path: Path, browser: Browser) -> None:
+    """Refused on the page as in the sandbox; then a plain question is answered."""
+    publish(aggregates, tmp_path, "one")
+    shutil.copy(aggregates, tmp_path / "snapshots" / "one" / "research.duckdb")
+    secret = tmp_path / "secret.csv"
+    secret.write_text(SECRET)
+    with serve({"MYONORM_HOME": str(tmp_path), "MYONORM_RESEARCH": "1"}) as url:
+        page = open_page(browser)
+        visit(page, f"{url}/sql")
+        for way in ESCAPES.values():
+            run_sql(page, way.format(secret=secret, folder=tmp_path))
+            expect(page.locator("[data-testid=stAlert]")).to_be_visible()
+            assert SECRET not in page.content()
+        run_sql(page, "SELECT 42 AS answer")
+        expect(page.get_by_text("1 rows")).to_be_visible()
+        page.context.close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["secret.csv", "snapshots"]
+
+
+def run_sql(page: Page, sql: str) -> None:
+    """Type a query and run it."""
+    editor = page.locator("textarea")
+    editor.fill(sql)
+    editor.press("Control+Enter")
+    settle(page)
+    page.locator("button[kind=primary]").click()
+    page.wait_for_timeout(300)
+    settle(page)
 
 
 @pytest.mark.browser
