@@ -8,7 +8,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from dashboard import access, snapshot
-from tests.dashboard.conftest import REPOSITORY, declare
+from tests.dashboard.conftest import REPOSITORY, declare, publish
 from tests.dashboard.test_pages import texts
 
 SCHEMAS = ("ref", "raw", "imaging", "marts", "stats", "norms", "scores", "meta")
@@ -42,14 +42,11 @@ VALUES ('synthetic', 'imported', 'imported', 1, 'known', 3);
 """
 
 
-@pytest.fixture
-def research(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a home in research mode: the aggregate file, and beside it one of three visits."""
-    folder = tmp_path / "snapshots" / "current"
-    folder.mkdir(parents=True)
-    source = home / "snapshots" / "current" / "normative.duckdb"
-    (folder / "normative.duckdb").symlink_to(source.resolve())
-    with duckdb.connect(str(folder / "research.duckdb")) as connection:
+@pytest.fixture(scope="session")
+def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a participant-level file of three visits."""
+    path = tmp_path_factory.mktemp("people") / "research.duckdb"
+    with duckdb.connect(str(path)) as connection:
         for schema in SCHEMAS:
             connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
             for file in sorted((REPOSITORY / "sql" / schema).glob("*.sql")):
@@ -58,6 +55,14 @@ def research(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
                     declare(connection, f"{schema}.{file.stem}", text)
         connection.execute(f"INSERT INTO ref.measure BY NAME FROM read_csv('{REPOSITORY / 'sql/ref/measure.csv'}')")
         connection.execute(PEOPLE)
+    return path
+
+
+@pytest.fixture
+def research(aggregates: Path, people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a home in research mode."""
+    publish(aggregates, tmp_path, "20260103T000000Z")
+    (tmp_path / "snapshots" / "current" / "research.duckdb").symlink_to(people)
     monkeypatch.setenv("MYONORM_HOME", str(tmp_path))
     monkeypatch.setenv("MYONORM_RESEARCH", "1")
     return tmp_path
