@@ -21,16 +21,26 @@ def is_loopback() -> bool:
     is_proxied = bool(st.get_option("server.baseUrlPath")) or any(
         st.context.headers.get(name) for name in PROXY_HEADERS
     )
-    return not is_proxied and (address == "localhost" or ipaddress.ip_address(address).is_loopback)
+    try:
+        return not is_proxied and (address == "localhost" or ipaddress.ip_address(address).is_loopback)
+    except ValueError:
+        return False
 
 
 def is_admitted() -> bool:
-    """Return whether the reader may see participants: research mode, and this machine alone or a valid sign-in.
+    """Return whether the reader may see participants: research mode, and this machine alone or a valid sign-in."""
+    return snapshot.is_research() and (is_loopback() or is_signed_in())
 
-    The expiry of the sign-in is checked here, because Streamlit does not.
-    """
-    is_signed_in = bool(st.user.get("is_logged_in")) and st.user.get("exp", 0) > time.time()
-    return snapshot.is_research() and (is_loopback() or is_signed_in)
+
+def is_signed_in() -> bool:
+    """Return whether the reader has a valid sign-in; its expiry is checked here, because Streamlit does not."""
+    return bool(st.user.get("is_logged_in")) and st.user.get("exp", 0) > time.time()
+
+
+def show_sign_out() -> None:
+    """Offer to sign out, to whom has signed in."""
+    if is_signed_in():
+        st.button(say("access.sign_out"), on_click=st.logout, type="tertiary", icon=":material/logout:")
 
 
 def show_sign_in() -> None:

@@ -78,6 +78,7 @@ def show_top(is_synthetic: bool) -> None:
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", key="top"):
         if is_synthetic:
             st.html(f'<div class="ribbon" role="note">{say("top.synthetic")}</div>', width="content")
+        access.show_sign_out()
         shown = language.current()
         chosen = st.segmented_control(
             say("top.language"),

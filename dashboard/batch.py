@@ -18,7 +18,6 @@ EXAMPLE = (
     "id,sex,age_years,bmi_kg_m2,height_cm,weight_kg,value\nA,F,54,27,,,22.5\nB,M,38,,181,84,39.8\nC,F,67,,164,62,19.4\n"
 )
 SHOWN_ROWS = 200
-FIRST_MEASURE = "csa_psoas_total_cm2"
 
 PERCENTILES = """
 SELECT
@@ -42,7 +41,7 @@ def show(normed: pd.DataFrame, registry: pd.DataFrame) -> None:
     st.markdown(say("batch.what"))
     measures = [code for code in registry.index if code in set(normed["measure"])]
     measure = links.choose(
-        say("field.measure"), measures, "measure", lambda code: wording.measure(registry, code), FIRST_MEASURE, True,
+        say("field.measure"), measures, "measure", lambda code: wording.measure(registry, code), snapshot.FIRST_MEASURE, True,
         width=420,
     )  # fmt: skip
     left, right = st.columns(2, gap="large")

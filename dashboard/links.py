@@ -59,10 +59,9 @@ def remember(key: str, value: str, default: str) -> None:
 
 
 def requested(key: str, default: str) -> str:
-    """Return what the URL asks for where it says something new, else what was selected before."""
+    """Return what the URL asks for; on the way from page to page, where Streamlit empties it, what was selected before."""
     kept = st.session_state.get(_kept(key), default)
-    asked = st.query_params.get(key, kept if st.session_state.get(PAGE_IS_NEW) else default)
-    return asked if asked != kept else kept
+    return st.query_params.get(key, kept if st.session_state.get(PAGE_IS_NEW) else default)
 
 
 def _selected(key: str, widget: str, options: list[str], default: str) -> str:

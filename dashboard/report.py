@@ -4,16 +4,20 @@ Belongs here: the layout of the sheet.
 Does not belong here: what it says (the percentile page brings the texts), where numbers come from.
 """
 
+from __future__ import annotations
+
 import io
 import textwrap
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import matplotlib
 import pandas as pd
-from matplotlib.figure import Figure
 
 from dashboard import language
 from dashboard.language import say
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 A4_INCHES = (8.27, 11.69)
 LEFT, RIGHT = 0.09, 0.91
@@ -41,6 +45,10 @@ class Page:
 
 def as_pdf(page: Page, spoken: str) -> bytes:
     """Return the sheet as PDF, in a language of LANGUAGES; it carries no date and no name."""
+    # Imported when a report is asked for: readers of the first page do not wait for it.
+    import matplotlib
+    from matplotlib.figure import Figure
+
     language.use(spoken)
     with matplotlib.rc_context({"font.size": 10, "pdf.fonttype": 42, "text.color": INK, "axes.edgecolor": MUTED}):
         figure = Figure(figsize=A4_INCHES)

@@ -19,6 +19,7 @@ from dashboard.language import name, say
 FILE = "normative.duckdb"
 RESEARCH_FILE = "research.duckdb"
 OPENED = "snapshot_folder"
+FIRST_MEASURE = "csa_psoas_total_cm2"  # what a first visitor sees
 SUPERSCRIPT = str.maketrans("23", "²³")
 
 

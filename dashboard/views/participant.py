@@ -14,8 +14,6 @@ import streamlit as st
 from dashboard import charts, links, parts, snapshot, wording
 from dashboard.language import name, say
 
-FIRST_MEASURE = "csa_psoas_total_cm2"
-
 MATCHES = """
 SELECT participant_id, min(study) AS study, count(DISTINCT visit) AS n_visits
 FROM marts.muscle_phenotype
@@ -117,7 +115,12 @@ def show_over_visits(visits: pd.DataFrame, values: pd.DataFrame, registry: pd.Da
         parts.show_nothing()
         return
     measure = links.choose(
-        say("field.measure"), measures, "measure", lambda code: wording.measure(registry, code), FIRST_MEASURE, True
+        say("field.measure"),
+        measures,
+        "measure",
+        lambda code: wording.measure(registry, code),
+        snapshot.FIRST_MEASURE,
+        True,
     )
     key = ["study", "visit", "source", "model_version"]
     points = values[values["measure"] == measure].merge(visits, on=key).dropna(subset=["age_years"])

@@ -17,7 +17,6 @@ import streamlit as st
 from dashboard import batch, charts, language, links, parts, percentiles, report, snapshot, wording
 from dashboard.language import name, say
 
-FIRST_MEASURE = "csa_psoas_total_cm2"
 # The measure divided by height squared, where height is entered.
 INDEX_OF = {
     "csa_psoas_total_cm2": "csa_psoas_total_per_height2_cm2_m2",
@@ -164,7 +163,7 @@ def ask(normed: pd.DataFrame, registry: pd.DataFrame) -> tuple[Question, float |
         measures,
         "measure",
         lambda code: wording.measure(registry, code),
-        default=FIRST_MEASURE,
+        default=snapshot.FIRST_MEASURE,
         is_list=True,
     )
     of_measure = normed[normed["measure"] == measure]

@@ -10,7 +10,6 @@ import streamlit as st
 from dashboard import charts, links, parts, snapshot, wording
 from dashboard.language import name, say
 
-FIRST_MEASURE = "csa_psoas_total_cm2"
 KINDS = ("age", "bmi")
 COVARIATES = "['age_years', 'height_cm', 'weight_kg', 'bmi_kg_m2']"
 
@@ -92,7 +91,7 @@ def choose_measure(registry: pd.DataFrame) -> str:
     """Ask for a measure that is no covariate."""
     measures = registry.index[registry["kind"] != "covariate"].tolist()
     return links.choose(
-        say("field.measure"), measures, "measure", lambda code: wording.measure(registry, code), FIRST_MEASURE, True,
+        say("field.measure"), measures, "measure", lambda code: wording.measure(registry, code), snapshot.FIRST_MEASURE, True,
         width=360,
     )  # fmt: skip
 

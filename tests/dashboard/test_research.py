@@ -136,6 +136,7 @@ def test_the_sql_page_runs_examples_and_keeps_a_history(research: Path, app: App
         ("0.0.0.0", "", {}, False),
         (None, "", {}, False),
         ("10.1.2.3", "", {}, False),
+        ("muscle.example.org", "", {}, False),
         ("127.0.0.1", "muscle", {}, False),
         ("127.0.0.1", "", {"X-Forwarded-For": "203.0.113.9"}, False),
     ],
@@ -169,4 +170,4 @@ def test_a_sign_in_expires(research: Path, monkeypatch: pytest.MonkeyPatch, seco
     monkeypatch.setattr(access, "is_loopback", lambda: False)
     monkeypatch.setattr(access.time, "time", lambda: 1000.0)
     monkeypatch.setattr(access.st, "user", {"is_logged_in": True, "exp": 1000 + seconds})
-    assert access.is_admitted() is expected
+    assert access.is_admitted() is access.is_signed_in() is expected
