@@ -26,8 +26,7 @@ def show_chart(
 ) -> None:
     """Show a chart with its text alternative; its data can be taken away as `name`.csv."""
     decimal = "," if language.current() == "de" else "."
-    # The tests validate every chart; here that would take half of a rerun.
-    spec = charts.finish(chart, look(), decimal, height).to_dict(validate=False)
+    spec = charts.finish(chart, look(), decimal, height)
     st.vega_lite_chart(spec, theme=None, width="stretch", alt=description)
     offer(data, name)
 

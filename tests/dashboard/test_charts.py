@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+import altair as alt
 import pandas as pd
 import pytest
 
@@ -120,7 +121,9 @@ def test_pairs_are_drawn_only_where_they_may_be_seen() -> None:
 def test_the_look_is_in_one_place(look: charts.Look, decimal: str) -> None:
     """Background, type and the decimal sign."""
     chart = charts.exclusion_rates(pd.DataFrame({"category": ["F"], "pct": [1.0], "text": ["1 %"]}), "Share", look)
-    config = charts.finish(chart, look, decimal).to_dict()["config"]
+    spec = charts.finish(chart, look, decimal)
+    assert alt.Chart.from_dict(spec, validate=True)
+    config = spec["config"]
     assert config["background"] == look.background
     assert config["locale"]["number"]["decimal"] == decimal
 
@@ -160,3 +163,51 @@ def test_texts_of_the_flow_are_escaped() -> None:
     html = strobe.to_html([strobe.Step("<b>", "10", [("<i>", "2")])], "<u>", "<s>")
     assert not any(tag in html for tag in ("<b><", "<i>", "<u>", "<s>"))
     assert "&lt;b&gt;" in html and "<b>10</b>" in html
+
+
+def every_chart(look: charts.Look) -> dict[str, alt.Chart | alt.LayerChart]:
+    """Return one chart of each function."""
+    curves = pd.DataFrame(
+        [(x, c, 20 + c / 10, 19 + c / 10, 21 + c / 10, 40) for x in range(20, 31) for c in CENTILES],
+        columns=["x", "centile", "value", "ci_low", "ci_high", "n"],
+    )
+    band = {"band": ["18–29"], "sex": ["F"], "n": [9]} | {p: [1.0] for p in ("p10", "p25", "p50", "p75", "p90")}
+    cell = pd.DataFrame({"age": ["a"], "bmi": ["b"], "median": [1.0], "value": ["1"], "count": ["n 9"]})
+    grid = pd.DataFrame({"age_years": [20], "bmi_kg_m2": [25], "median": [1.0], "n": [9]})
+    shares = pd.DataFrame({"position_pct": [10.0], "group": ["a"], "share_pct": [1.0]})
+    score = pd.DataFrame({"label": ["l"], "group": ["g"], "mean": [0.9], "low": [0.8], "high": [1.0], "n": [9]})
+    summary = pd.DataFrame({"name": ["bias"], "value": [0.0], "low": [-1.0], "high": [1.0]})
+    centiles = charts.centile_curves(curves, "M", "x", "y", 25, 24.0, look, has_limits=True)
+    return {
+        "centile_curves": centiles,
+        "banded_percentiles": charts.banded_percentiles(pd.DataFrame(band), "x", "y", {"F": "Women"}, look),
+        "heat_map": charts.heat_map(cell, "x", "y", "median", look),
+        "fine_map": charts.fine_map(grid, "median", {name: name for name in grid}, look),
+        "spatial_distribution": charts.spatial_distribution(
+            shares, pd.DataFrame({"group": ["a"], "level_pct": [9.0]}), "F", "x", "y", look
+        ),
+        "score_intervals": charts.score_intervals(
+            score, "x", look, pd.DataFrame({"label": ["l"], "group": ["g"], "value": [0.9]})
+        ),
+        "agreement": charts.agreement(summary, pd.DataFrame({"mean": [1.0], "difference": [0.1]}), "x", "y", look),
+        "exclusion_rates": charts.exclusion_rates(
+            pd.DataFrame({"category": ["c"], "pct": [1.0], "text": ["1"]}), "x", look
+        ),
+        "area_profile": charts.area_profile(
+            pd.DataFrame({"position_pct": [1.0], "csa_cm2": [2.0], "label": ["l"]}), "x", "y", look
+        ),
+        "visits_on_curves": charts.visits_on_curves(
+            charts.centile_curves(curves, "F", "x", "y", None, None, look),
+            pd.DataFrame({"x": [54.0], "value": [22.0], "visit": ["30"]}),
+            look,
+        ),
+    }
+
+
+@pytest.mark.parametrize("look", [charts.LIGHT, charts.DARK])
+def test_every_chart_is_valid_vega_lite(look: charts.Look) -> None:
+    """The pages do not validate again."""
+    for name, chart in every_chart(look).items():
+        assert alt.Chart.from_dict(charts.finish(chart, look), validate=True), name
+    public = {name for name, thing in vars(charts).items() if callable(thing) and not name.startswith("_")}
+    assert every_chart(look).keys() == public - {"Look", "finish", "theme", "dataclass"}
