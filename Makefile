@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 export MYONORM_HOME ?= $(CURDIR)/data
 
-.PHONY: demo test faults lint update annotate train correct dashboard dagster bench train-phantom export norms-report test-duckdb2
+.PHONY: demo test faults lint update annotate train correct dashboard dagster bench train-phantom export norms-report test-duckdb2 test-browser screenshots
 
 .venv/ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -64,6 +64,15 @@ test-duckdb2: .venv/ready
 	test -x .venv-duckdb2/bin/python || $(PYTHON) -m venv .venv-duckdb2
 	.venv-duckdb2/bin/pip install --quiet --disable-pip-version-check duckdb==2.0.0
 	MYONORM_OTHER_DUCKDB=.venv-duckdb2/bin/python $(BIN)/python -m pytest --quiet tests/warehouse/test_examples.py
+
+# Long journeys in Debian's Chromium, and axe-core from the npm registry.
+test-browser: .venv/ready
+	test -f node_modules/axe-core/axe.min.js || npm install --no-save --no-audit --no-fund --no-package-lock axe-core@4
+	$(BIN)/python -m pytest --quiet -m browser tests/dashboard
+
+# Every page in light, dark, German and at phone width, into docs/images.
+screenshots: .venv/ready
+	$(BIN)/python -m tests.dashboard.screenshots docs/images
 
 # One figure, or all: each prints a line of JSON, measured beside its peer. Wants an idle machine.
 bench: .venv/ready

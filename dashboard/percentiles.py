@@ -60,6 +60,14 @@ def interpolate(grid: pd.DataFrame, age_years: float, bmi_kg_m2: float | None = 
     return Lms(float(l @ weight), math.exp(np.log(m) @ weight), float(s @ weight))
 
 
+def nearest(grid: pd.DataFrame, age_years: float, bmi_kg_m2: float | None = None) -> pd.Series:
+    """Return the row of the grid that is nearest to an age and BMI."""
+    distance = (grid["age_years"] - age_years).abs()
+    if bmi_kg_m2 is not None:
+        distance = distance + (grid["bmi_kg_m2"] - bmi_kg_m2).abs()
+    return grid.loc[distance.idxmin()]
+
+
 def z_score(value: float, lms: Lms) -> float:
     """Return z = ((value/M)^L - 1)/(L S), or ln(value/M)/S at L = 0 (Cole & Green 1992, doi 10.1002/sim.4780111005).
 

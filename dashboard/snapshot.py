@@ -1,6 +1,7 @@
 """Read access to the published snapshot.
 
-Belongs here: where the newest snapshot lies, its connection, queries, and what every page asks of it (labels, units, registries).
+Belongs here: where the newest snapshot lies, its connection, queries, and what every page asks of it (labels, units, registries,
+whom it describes).
 Does not belong here: statistics, formatting beyond the spelling of units, anything that writes.
 
 A snapshot never changes; a new one has a new path. A rerun looks up the newest one once, in `open_newest`, and stays with it.
@@ -13,9 +14,12 @@ import duckdb
 import pandas as pd
 import streamlit as st
 
+from dashboard.language import name, say
+
 FILE = "normative.duckdb"
 RESEARCH_FILE = "research.duckdb"
 OPENED = "snapshot_folder"
+FIRST_MEASURE = "csa_psoas_total_cm2"  # what a first visitor sees
 SUPERSCRIPT = str.maketrans("23", "²³")
 
 
@@ -77,6 +81,19 @@ def query(sql: str, params: dict[str, object] | None = None, research: bool = Fa
     return _query(str(file), sql, params or {})
 
 
+def compute(sql: str, params: dict[str, object] | None = None, people: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Return the rows of a SELECT about what somebody entered: nothing of it is cached. `people` is the table of that name."""
+    cursor = _connection(str(folder() / FILE)).cursor()
+    if people is not None:
+        cursor.register("people", people)
+    return cursor.execute(sql, params or {}).df()
+
+
+def folder() -> Path:
+    """Return the folder of the opened snapshot."""
+    return Path(st.session_state[OPENED])
+
+
 def stamp() -> str:
     """Return the name of the opened snapshot."""
     return Path(st.session_state[OPENED]).name
@@ -84,7 +101,7 @@ def stamp() -> str:
 
 def label(table: str, column: str) -> str:
     """Return the label of a column, as its comment declares it; `table` is schema.table."""
-    return _declared(table, column)["label"]
+    return name("column", column, _declared(table, column)["label"])
 
 
 def unit(table: str, column: str) -> str:
@@ -111,6 +128,15 @@ def analysis_set() -> pd.Series | None:
     """Return the one row of ref.analysis_set: the people and measurements behind every number; None before the first results."""
     rows = query("FROM ref.analysis_set")
     return None if rows.empty else rows.iloc[0]
+
+
+def reference_population(analysis_set: pd.Series) -> str:
+    """Return whom the numbers describe."""
+    if analysis_set["is_synthetic"]:
+        return say("population.synthetic")
+    if "nako" in analysis_set["study"].lower():
+        return say("population.nako")
+    return say("population.other", study=analysis_set["study"])
 
 
 def _declared(table: str, column: str) -> pd.Series:

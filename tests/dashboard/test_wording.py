@@ -4,10 +4,10 @@ import doctest
 
 import pytest
 
-from dashboard import snapshot, wording
+from dashboard import language, snapshot, wording
 
 
-@pytest.mark.parametrize("module", [wording, snapshot])
+@pytest.mark.parametrize("module", [wording, snapshot, language])
 def test_the_examples_hold(module) -> None:
     """Each module has some."""
     result = doctest.testmod(module)
@@ -32,3 +32,15 @@ def test_an_estimate_without_width_or_limits() -> None:
     """A perfect fit, and a suppressed one."""
     assert wording.estimate(1.0, 1.0, 1.0) == "1.0000000 (1.0000000–1.0000000)"
     assert wording.estimate(1.0, float("nan"), float("nan")) == wording.ABSENT
+
+
+def test_german_signs() -> None:
+    """Decimal comma, thousands point, ordinals with a point."""
+    language.use("de")
+    try:
+        assert wording.number(12262.5, 1) == "12.262,5"
+        assert wording.interval(-0.2, 0.1, 1) == "−0,2 bis 0,1"
+        assert wording.ordinal_percentile(62) == "62. Perzentile"
+        assert wording.band("18.5-25") == "18,5–25"
+    finally:
+        language.use("en")
