@@ -9,7 +9,8 @@ CREATE TABLE IF NOT EXISTS stats.review_agreement (
     ac1_low DOUBLE,
     ac1_high DOUBLE,
     pabak DOUBLE,
-    kappa DOUBLE
+    kappa DOUBLE,
+    code_version VARCHAR DEFAULT getvariable('code_version')
 );
 COMMENT ON TABLE stats.review_agreement IS 'Review agreement. First against blinded second readings of accept, reject and unsure. AC1 and PABAK hold where nearly all cases are accepted; kappa does not, and is given for comparison.';
 COMMENT ON COLUMN stats.review_agreement.study IS 'Study. "synthetic" marks invented data.';
@@ -22,3 +23,4 @@ COMMENT ON COLUMN stats.review_agreement.ac1_low IS 'AC1, lower limit. Of the 95
 COMMENT ON COLUMN stats.review_agreement.ac1_high IS 'AC1, upper limit. Of the 95 % confidence interval. [1]';
 COMMENT ON COLUMN stats.review_agreement.pabak IS 'PABAK. Prevalence- and bias-adjusted kappa, (q p - 1) / (q - 1), q = 3 verdicts. [1]';
 COMMENT ON COLUMN stats.review_agreement.kappa IS 'Kappa. Cohen 1960. [1]';
+COMMENT ON COLUMN stats.review_agreement.code_version IS 'Code version. Hash of the code and SQL that computed the row.';
