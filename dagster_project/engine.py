@@ -147,8 +147,13 @@ def _outcome(case: Any, future: Future, deadline_s: float) -> Outcome:
 
 
 def _prepare(memory_bytes: int, driver: int) -> None:
-    """In a new process: limit its memory, and let the kernel end it when the driver ends, even by SIGKILL."""
+    """In a new process: limit its memory, and end with the driver."""
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+    end_with(driver)
+
+
+def end_with(driver: int) -> None:
+    """Let the kernel end this process when the driver, its parent, ends, even by SIGKILL."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != driver:
         os.kill(os.getpid(), signal.SIGKILL)

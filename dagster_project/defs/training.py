@@ -5,13 +5,17 @@ What belongs here: which cases train, where the work lies, and what the Dagster 
 does all three.
 """
 
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import dagster as dg
 import duckdb
 
+from dagster_project.engine import end_with
 from dagster_project.identity import Identity
 from dagster_project.model_registry import register
 from dagster_project.settings import Settings, load_settings
@@ -89,6 +93,19 @@ def read_cases(home: Path, found: list[tuple]) -> Iterator[AnnotatedCase]:
         yield AnnotatedCase(name, person, dixon, read_volume(home / annotation_path)[0])
 
 
+def _run_apart(function: Callable, *arguments) -> None:
+    """Call a function in a fresh process, which ends with this one.
+
+    nnU-Net forks pools and ends them by SIGTERM: forks of this process would inherit Dagster's handler, and never end.
+    """
+    with ProcessPoolExecutor(1, get_context("spawn"), initializer=end_with, initargs=[os.getpid()]) as pool:
+        pool.submit(function, *arguments).result()
+
+
+def _prepare(home: Path, found: list[tuple], workspace: Path, profile: dict) -> None:
+    training.prepare(read_cases(home, found), workspace, profile)
+
+
 def _read_profile(workspace: Path) -> dict:
     if not workspace.is_dir():
         raise _failure(f"There is no dataset of {workspace.name}: materialize training/dataset first.")
@@ -110,7 +127,7 @@ def training_dataset(config: Training, warehouse: Warehouse) -> dg.MaterializeRe
             profile |= {"start_from": settings.find_model(profile["start_from"])}
         with warehouse.connect() as connection:
             found = find_cases(connection, settings, config.study, "train")
-        training.prepare(read_cases(settings.home, found), workspace, profile)
+        _run_apart(_prepare, settings.home, found, workspace, profile)
     except (ValueError, InvalidModel) as error:
         raise _failure(str(error)) from error
     return dg.MaterializeResult(metadata={"cases": len(found), "profile": config.profile})
@@ -126,7 +143,7 @@ def training_fold(context: dg.AssetExecutionContext, config: Training) -> dg.Mat
     profile, fold = _read_profile(workspace), int(context.partition_key)
     if fold >= profile["folds"]:
         raise _failure(f"Profile {profile['name']} trains {profile['folds']} folds: fold {fold} is none of them.")
-    training.train_fold(workspace, profile, fold, settings.device)
+    _run_apart(training.train_fold, workspace, profile, fold, settings.device)
     scores = training.score_out_of_fold(workspace, profile, [fold])
     return dg.MaterializeResult(
         metadata={"validation_cases": scores["case"].nunique(), "mean_dice": float(scores["dice"].mean())}
