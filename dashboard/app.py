@@ -23,6 +23,7 @@ PUBLIC_PAGES = [
     ("data", "page.data", ":material/menu_book:"),
 ]
 RESEARCH_PAGES = [
+    ("review", "page.review", ":material/fact_check:"),
     ("participant", "page.participant", ":material/badge:"),
     ("sql", "page.sql", ":material/terminal:"),
 ]
