@@ -170,6 +170,7 @@ def segment(case: ImageCase) -> StoredMask:
             "low_memory": case.is_low_memory,
             "min_component_ml": model.min_component_ml,
         },
+        "fold_disagreement_pct": segmenter.fold_disagreement_pct,
         "versions": {package: version(package) for package in ("torch", "nnunetv2", "numpy", "scipy")},
         "seconds": round(time.monotonic() - started - turn.waited_s, 3),
     }
@@ -254,6 +255,7 @@ def inspect(case: QualityCase) -> Inspection:
     measured = morphometry.measure(labels, affine, dixon.volumes["fat"], dixon.volumes["water"])
     findings, evidence = quality.check_image(dixon)
     findings |= quality.check_mask(labels, measured)
+    findings |= quality.check_folds(_read_mask_sidecar(case.image).get("fold_disagreement_pct"))
     findings |= quality.check_outcome(measured, case.sex, case.height_cm, case.weight_kg)
     checks = quality.judge(findings, case.thresholds)
     lines = quality.describe_verdicts(checks, case.labels)
@@ -293,6 +295,10 @@ def _exchange(case: ImageCase, dixon: DixonSet) -> dict[str, str]:
 
 def _read_mask(case: ImageCase) -> tuple[np.ndarray, np.ndarray]:
     return read_volume(case.home / case.folder / f"{case.model}_dseg.nii.gz")
+
+
+def _read_mask_sidecar(case: ImageCase) -> dict:
+    return json.loads(sidecar_path(case.home / case.folder / f"{case.model}_dseg.nii.gz").read_bytes())
 
 
 def read_dixon(case: ImageCase) -> DixonSet:

@@ -164,6 +164,13 @@ def check_mask(labels: np.ndarray, measured: Morphometry) -> dict[str, Finding]:
     return findings
 
 
+def check_folds(fold_disagreement_pct: float | None) -> dict[str, Finding]:
+    """How far the model's folds differ on the case; a mask drawn by hand, or by one fold, has no such number."""
+    if fold_disagreement_pct is None:
+        return {"fold_disagreement_pct": Finding(float("nan"), "The mask does not come from several folds.")}
+    return {"fold_disagreement_pct": Finding(fold_disagreement_pct)}
+
+
 def check_outcome(
     measured: Morphometry, sex: str | None, height_cm: float | None, weight_kg: float | None
 ) -> dict[str, Finding]:

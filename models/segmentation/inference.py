@@ -178,6 +178,11 @@ class Segmenter:
         A key of `PRECISIONS`; see `choose_precision`.
     is_low_memory
         Sums of logits are kept in half precision and in main memory; costs time, and some voxels at borders may differ.
+
+    Attributes
+    ----------
+    fold_disagreement_pct : float or None
+        Of the case segmented last; see `LogitSum.disagreement_pct`.
     """
 
     def __init__(self, model: Model, device: str, precision: str = "float32", is_low_memory: bool = False):
@@ -207,6 +212,7 @@ class Segmenter:
         self._device = device
         self._label_map = model.label_map and torch.tensor(model.label_map, dtype=torch.uint8, device=device)
         self._min_component_ml = model.min_component_ml
+        self.fold_disagreement_pct = None
         self._sums = (torch.float16, "cpu") if is_low_memory else (torch.float32, device)
         self._patch = tuple(configuration.patch_size)
         self._weights = tile_weights(self._patch)
@@ -307,6 +313,7 @@ class Segmenter:
             logits.add(self._resample(channels, matrices, find_hull(tiles)), tiles)
             done += tiles
             box = find_hull(done)
+            self.fold_disagreement_pct = logits.disagreement_pct
             if starts == all_starts:
                 return logits.read_mean(box), box, box
             labels = self._label(logits.read_sum(box)).cpu().numpy()

@@ -87,6 +87,12 @@ class LogitSum:
             self._weights = self._weights.clamp(min=_MIN_HALF_WEIGHT)
         self._weight_sum = torch.zeros(tuple(shape), dtype=dtype, device=device)
         self._total = None
+        self._n_muscle = self._n_disputed = 0
+
+    @property
+    def disagreement_pct(self) -> float | None:
+        """Voxels of the tiles that not all networks label alike, of those where any sees muscle; None for one network or no muscle."""
+        return 100 * self._n_disputed / self._n_muscle if len(self._networks) > 1 and self._n_muscle else None
 
     def add(self, data: "torch.Tensor", tiles: Sequence[Box]) -> None:
         """Add tiles; `data` (channel, z, y, x; preprocessed) is what lies in the box around them."""
@@ -98,12 +104,19 @@ class LogitSum:
             within = [slice(a.start - b.start, a.stop - b.start) for a, b in zip(tile, corner, strict=True)]
             part = pad(data[(slice(None), *within)], self._padding)[None].contiguous(memory_format=self._memory_format)
             self._weight_sum[tile] += self._weights.to(self._dtype)
+            labels = []
             for network in self._networks:
                 logits = network(part)[0][(slice(None), *self._inside)].to(self._device, torch.float32) * self._weights
                 if self._total is None:
                     shape = (len(logits), *self._weight_sum.shape)
                     self._total = torch.zeros(shape, dtype=self._dtype, device=self._device)
                 self._total[(slice(None), *tile)] += logits.to(self._dtype)
+                labels.append(logits.argmax(dim=0).to(torch.uint8))
+            self._count_disputed(torch.stack(labels))
+
+    def _count_disputed(self, labels: "torch.Tensor") -> None:
+        self._n_muscle += int((labels > 0).any(dim=0).sum())
+        self._n_disputed += int((labels != labels[0]).any(dim=0).sum())
 
     def read_sum(self, box: Box) -> "torch.Tensor":
         """The sum in a box: its largest label is the mean's."""

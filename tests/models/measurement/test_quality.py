@@ -11,6 +11,7 @@ from models.imaging.phantom import Acquisition, Person, Phantom, render
 from models.measurement.morphometry import measure
 from models.measurement.quality import (
     Finding,
+    check_folds,
     check_image,
     check_mask,
     check_outcome,
@@ -47,12 +48,17 @@ def _with(dixon: DixonSet, **volumes: np.ndarray) -> DixonSet:
     return DixonSet({**dixon.volumes, **volumes}, dixon.affine)
 
 
+def test_folds_that_disagree_warn_and_never_fail():
+    assert _verdicts(check_folds(100.0)) == {"fold_disagreement_pct": "warn"}
+    assert _verdicts(check_folds(None)) == {"fold_disagreement_pct": "pass"}
+
+
 def test_sound_case_passes_every_check(phantom):
     measured = measure(
         phantom.labels, phantom.dixon.affine, phantom.dixon.volumes["fat"], phantom.dixon.volumes["water"]
     )
     findings = check_image(phantom.dixon)[0] | check_mask(phantom.labels, measured)
-    findings |= check_outcome(measured, PERSON.sex, PERSON.height_cm, PERSON.weight_kg)
+    findings |= check_outcome(measured, PERSON.sex, PERSON.height_cm, PERSON.weight_kg) | check_folds(3.0)
     verdicts = _verdicts(findings)
     assert set(verdicts.values()) == {"pass"}, verdicts
     assert all(np.isfinite(finding.value) for finding in findings.values())

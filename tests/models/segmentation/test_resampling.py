@@ -82,3 +82,27 @@ def test_logits_of_a_pointwise_network_are_the_mean_of_the_networks_everywhere()
         ours = logits.read_mean(find_hull(tiles))
         expected = sum(network(data[None])[0] for network in networks) / 2
     assert torch.allclose(ours, expected, atol=1e-5)
+
+
+def test_voxels_where_the_networks_differ_are_counted_among_those_with_muscle():
+    """Both see muscle in 3 of 8 slices; in the last of them they call it differently."""
+    first, second = torch.zeros(3, 8, 8, 8), torch.zeros(3, 8, 8, 8)
+    for logits, last in ((first, 1), (second, 2)):
+        logits[0, 3:] = logits[1, :2] = logits[last, 2] = 1.0
+    networks = [_Constant(first), _Constant(second)]
+    logits = LogitSum(networks, (8, 8, 8), tile_weights((8, 8, 8)), torch.contiguous_format, torch.float32, "cpu")
+    assert logits.disagreement_pct is None
+    tile = (slice(0, 8),) * 3
+    logits.add(torch.zeros(2, 8, 8, 8), [tile])
+    assert logits.disagreement_pct == pytest.approx(100 / 3)
+
+
+class _Constant(torch.nn.Module):
+    """Gives the same logits whatever it sees."""
+
+    def __init__(self, logits):
+        super().__init__()
+        self._logits = torch.nn.Parameter(logits, requires_grad=False)
+
+    def forward(self, data):
+        return self._logits[None]
