@@ -31,13 +31,15 @@ RESEARCH_PAGES = [
 
 def main() -> None:
     """Show the chosen page between ribbon and footer, or why there is none."""
+    # Before the navigation: a page's own icon would be fetched from a font server for the browser's tab.
+    st.set_page_config(page_title="Myonorm", page_icon=str(HERE / "logo.svg"), layout="wide")
     language.use(_requested_language())
     st.logo(HERE / "logo.svg", size="large")
     st.html(HERE / "style.css")
     st.html(f"<script>document.documentElement.lang = '{language.current()}'</script>", unsafe_allow_javascript=True)
     files = PUBLIC_PAGES + (RESEARCH_PAGES if snapshot.is_research() else [])
     page = st.navigation([_page(*file) for file in files], position="top")
-    st.set_page_config(page_title=f"{page.title} – Myonorm", page_icon=str(HERE / "logo.svg"), layout="wide")
+    st.set_page_config(page_title=f"{page.title} – Myonorm")
     links.enter(page.url_path)
     try:
         snapshot.open_newest()
