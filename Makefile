@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 export MYONORM_HOME ?= $(CURDIR)/data
 
-.PHONY: demo test faults lint update annotate train correct dashboard dagster bench train-phantom export norms-report test-duckdb2 test-browser screenshots
+.PHONY: demo test faults faults-long lint update plan rebuild doctor verify accept annotate dashboard dagster bench train-phantom export test-duckdb2 norms-report train correct test-browser screenshots
 
 .venv/ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -17,16 +17,33 @@ demo: .venv/ready
 test: lint
 	$(BIN)/python -m pytest --quiet --durations=5
 
-# Kills of drivers, nodes and workers on real segmentations; some minutes.
-faults: .venv/ready
-	timeout 1800 $(BIN)/python -m pytest --quiet --durations=5 -m faults
+# Long: kills of drivers, nodes, workers and runs (15, or 50), full disks, damage.
+faults faults-long: .venv/ready
+	MYONORM_KILLS=$(if $(filter faults-long,$@),50,15) $(BIN)/python -m pytest --quiet --durations=5 -m faults
 
 lint: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
 update: .venv/ready
-	$(BIN)/python -m dagster_project.update "$(RELEASE)"
+	$(BIN)/python -m dagster_project.update $(if $(RELEASE),$(RELEASE),--all) \
+		$(if $(PARTICIPANTS),--participants $(PARTICIPANTS)) $(if $(RETRY_FAILED),--retry-failed)
+
+# The warehouse anew from releases and derivatives, without running the network.
+rebuild: .venv/ready
+	$(BIN)/python -m dagster_project.rebuild
+
+# Is the installation well? And: is every file what was written (reads all of them)?
+doctor verify: .venv/ready
+	$(BIN)/python -m dagster_project.doctor $(if $(filter verify,$@),--all)
+
+# Publish a release although its completeness or drift fails: RELEASE=<name> REASON="..."
+accept: .venv/ready
+	$(BIN)/python -m dagster_project.accept "$(RELEASE)" "$(REASON)"
+
+# What an update would do, and how long it would take.
+plan: .venv/ready
+	$(BIN)/python -m dagster_project.plan $(RELEASE)
 
 annotate: .venv/ready
 	$(BIN)/python -m dagster_project.annotate $(N) --seed $(SEED) $(if $(STUDY),--study "$(STUDY)") $(if $(STRATIFIED),--stratified)
@@ -74,7 +91,7 @@ test-browser: .venv/ready
 screenshots: .venv/ready
 	$(BIN)/python -m tests.dashboard.screenshots docs/images
 
-# One figure, or all: each prints a line of JSON, measured beside its peer. Wants an idle machine.
+# One figure, or all: each prints lines of JSON, kept in benchmarks/results.jsonl. Wants an idle machine.
 bench: .venv/ready
-	for figure in $(or $(FIGURE),$(basename $(notdir $(filter-out %__init__.py %/full_cohort.py,$(wildcard benchmarks/*.py))))); do \
-		$(BIN)/python -m benchmarks.$$figure || exit 1; done
+	for figure in $(or $(FIGURE),$(basename $(notdir $(filter-out %__init__.py %/full_cohort.py %/simulated_workers.py %/results.py,$(wildcard benchmarks/*.py))))); do \
+		$(BIN)/python -m benchmarks.results $$figure || exit 1; done

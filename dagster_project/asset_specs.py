@@ -1,12 +1,20 @@
-"""How a table of the catalog becomes an asset: key, description, column schema with units, code version."""
+"""How a table of the catalog becomes an asset: key, description, column schema with units, code version, and when it follows."""
 
 import dagster as dg
 
 from dagster_project.catalog import Column, compile_catalog
 
+# Upstream changed, and nothing upstream is still on its way: once per change, not once per release of several.
+FOLLOWS = (
+    dg.AutomationCondition.any_deps_updated().since_last_handled()
+    & ~dg.AutomationCondition.any_deps_in_progress()
+    & ~dg.AutomationCondition.in_progress()
+).with_label("follows the releases")
+PER_RELEASE = ("raw", "imaging")
+
 
 def describe_table(full_name: str) -> dict:
-    """Key, description, metadata and code version of a table's asset, for `AssetSpec` and `AssetOut` alike."""
+    """Key, description, metadata, code version and automation of a table's asset, for `AssetSpec` and `asset` alike."""
     table = compile_catalog().tables[full_name]
     schema = dg.TableSchema(columns=[_describe_column(column) for column in table.columns])
     return {
@@ -15,6 +23,7 @@ def describe_table(full_name: str) -> dict:
         "metadata": {"dagster/column_schema": schema, "dagster/table_name": full_name},
         "code_version": table.code_version,
         "kinds": {"duckdb", "sql" if table.query else "python"},
+        "automation_condition": FOLLOWS if table.query or table.schema not in PER_RELEASE else None,
     }
 
 

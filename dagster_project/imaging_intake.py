@@ -11,6 +11,7 @@ import duckdb
 import pandas as pd
 
 from dagster_project import engine
+from dagster_project.batching import in_batches
 from dagster_project.case_work import DeliveredCase, derivative_folder, take_in
 from dagster_project.defs.releases import Release
 from dagster_project.identity import Identity, is_pseudonym
@@ -64,8 +65,8 @@ class ImagingDoor:
             ).fetchall()
         }
 
-    def take_in(self, report: Callable[[str], None]) -> list[str]:
-        """Read what is new; returns the masked paths of what was left as it is, whose issues stay."""
+    def take_in(self, report: Callable[[str], None]) -> tuple[list[str], int]:
+        """Read what is new; returns the masked paths of all deliveries, whose issues are stored, and how many were read."""
         imaging = self._release.folder / "imaging"
         plan = plan_intake(imaging, self._release.layout)
         if imaging.is_dir() and not plan.cases:
@@ -79,13 +80,22 @@ class ImagingDoor:
             )
             for case in pending
         ]
-        frames = []
+        self._clear(unchanged)
         outcomes = engine.open_engine(self._settings).run(take_in, cases, DEADLINE_S, MEMORY_BYTES, engine.ALLOCATOR)
-        for done, outcome in enumerate(outcomes, start=1):
-            frames.append(self._record(outcome))
-            report(f"{self._release.name}: {done} of {len(cases)} deliveries, {outcome.code or 'taken in'}")
-        self._store(unchanged, frames)
-        return [row["path"] for row in unchanged]
+        done = 0
+        for batch in in_batches(outcomes):
+            self._store(batch)
+            done += len(batch)
+            n_refused = sum(outcome.code is not None for outcome in batch)
+            report(
+                f"{self._release.name}: {done} of {len(cases)} deliveries; of the last {len(batch)} {n_refused} refused"
+            )
+        settled = [self._identity.mask_path(self._path(case)) for case in pending]
+        return [row["path"] for row in unchanged] + settled, len(cases)
+
+    def count_new(self) -> int:
+        """How many deliveries `take_in` would read."""
+        return len(self._split(plan_intake(self._release.folder / "imaging", self._release.layout).cases)[1])
 
     def _split(self, cases: list[Case]) -> tuple[list[dict], list[Case]]:
         """Ledger rows of deliveries that need no second look, and the cases to read."""
@@ -124,7 +134,7 @@ class ImagingDoor:
         self._issues.add(self._path(case), code, MESSAGES[code], delivered_id, case.visit, False, is_secret)
         self._enter(case, code, delivered_id and self._identity.pseudonym(delivered_id), case.visit, is_secret)
 
-    def _record(self, outcome: engine.Outcome) -> pd.DataFrame:
+    def _record(self, outcome: engine.Outcome, issues: Issues) -> pd.DataFrame:
         """Enter an outcome into ledger and issues; returns its rows of raw.dixon_series, none where refused."""
         case = outcome.case.case
         if outcome.code is None:
@@ -133,7 +143,7 @@ class ImagingDoor:
             return rows
         delivered_id = self._delivered_id(case)
         is_refusal = outcome.code not in LEFT_OUT
-        self._issues.add(self._path(case), outcome.code, outcome.message, delivered_id, case.visit, is_refusal)
+        issues.add(self._path(case), outcome.code, outcome.message, delivered_id, case.visit, is_refusal)
         self._enter(case, outcome.code, delivered_id and self._identity.pseudonym(delivered_id), case.visit)
         return pd.DataFrame()
 
@@ -151,23 +161,46 @@ class ImagingDoor:
             }
         )
 
-    def _store(self, unchanged: list[dict], frames: list[pd.DataFrame]) -> None:
-        """Replace the release's ledger and manifest; rows of unchanged and of superseded deliveries stay."""
-        release = {"study": self._release.study, "release": self._release.name}
-        kept = pd.DataFrame(unchanged, columns=["participant_id", "visit"])
+    def _clear(self, unchanged: list[dict]) -> None:
+        """Begin the release's ledger and manifest anew; rows of unchanged and of superseded deliveries stay."""
+        kept = pd.DataFrame(unchanged, columns=["path", "participant_id", "visit"])
         with transaction(self._connection):
-            self._connection.execute("DELETE FROM raw.imaging_delivery WHERE release = ?", [self._release.name])
-            ledger = pd.DataFrame([*unchanged, *self._ledger]).assign(**release)
-            insert(self._connection, "raw.imaging_delivery", ledger)
-            self._connection.register("kept", kept.dropna().astype(str))
+            self._connection.register("kept", kept.astype(object).where(kept.notna(), None))
             self._connection.execute(
-                "DELETE FROM raw.dixon_series WHERE release = $release AND (participant_id, visit) NOT IN (FROM kept)"
+                "DELETE FROM raw.imaging_delivery WHERE release = $release AND path NOT IN (SELECT path::VARCHAR FROM kept)",
+                {"release": self._release.name},
+            )
+            self._connection.execute(
+                "DELETE FROM raw.dixon_series WHERE release = $release"
+                " AND (participant_id, visit) NOT IN (SELECT (participant_id::VARCHAR, visit::VARCHAR) FROM kept WHERE participant_id IS NOT NULL AND visit IS NOT NULL)"
                 f" AND (participant_id, visit) NOT IN ({SUPERSEDED})",
                 {"release": self._release.name},
             )
             self._connection.unregister("kept")
+            self._insert_ledger()
+
+    def _store(self, batch: list[engine.Outcome]) -> None:
+        """Add what became of some deliveries: ledger, manifest and issues in one transaction."""
+        issues = Issues(self._identity)
+        frames = [self._record(outcome, issues) for outcome in batch]
+        paths = [row["path"] for row in self._ledger]
+        with transaction(self._connection):
+            self._connection.execute(
+                "DELETE FROM raw.intake_issue WHERE release = ? AND list_contains(?, path)", [self._release.name, paths]
+            )
+            insert(self._connection, "raw.intake_issue", issues.collect().assign(release=self._release.name))
+            self._insert_ledger()
             rows = pd.concat([frame for frame in frames if len(frame)] or [pd.DataFrame()])
-            insert(self._connection, "raw.dixon_series", rows.assign(**release))
+            insert(
+                self._connection,
+                "raw.dixon_series",
+                rows.assign(study=self._release.study, release=self._release.name),
+            )
+
+    def _insert_ledger(self) -> None:
+        ledger = pd.DataFrame(self._ledger).assign(study=self._release.study, release=self._release.name)
+        insert(self._connection, "raw.imaging_delivery", ledger)
+        self._ledger = []
 
     def _delivered_id(self, case: Case) -> str | None:
         """The id in the file's name, where it is one: another word in that place may be a name."""

@@ -5,9 +5,11 @@ aggregate file may show is `suppression.py`'s work. Blocks that were deleted kee
 a copy.
 """
 
+import hashlib
 import json
 import os
 import shutil
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import duckdb
@@ -16,6 +18,7 @@ import pandas as pd
 from dagster_project.catalog import PUBLIC_SCHEMAS, SCHEMAS, compile_catalog, parse_comment
 from dagster_project.methods import write_methods
 from dagster_project.paper_tables import render_tables
+from dagster_project.release_change import compare_published
 from dagster_project.republication import compare_with_published
 from dagster_project.settings import Settings
 from dagster_project.suppression import DERIVED, suppress_tables
@@ -24,6 +27,16 @@ from dagster_project.withdrawal import list_snapshots, snapshots_to_destroy
 
 KEPT_SNAPSHOTS = 5
 STORAGE_VERSION = "v1.4.0"
+CHECKSUMS = "SHA256SUMS"
+STAMP = "%Y%m%dT%H%M%S%fZ"
+
+
+def choose_stamp(now: datetime, snapshots: Path) -> str:
+    """Name of the next snapshot: the time, or where the clock was set back a microsecond after the newest, for order is by name."""
+    stamps = [path.name for path in list_snapshots(snapshots)]
+    if stamps:
+        now = max(now, datetime.strptime(stamps[-1], STAMP).replace(tzinfo=UTC) + timedelta(microseconds=1))
+    return now.strftime(STAMP)
 
 
 def publish(connection: duckdb.DuckDBPyConnection, settings: Settings, stamp: str) -> Path:
@@ -38,18 +51,12 @@ def publish(connection: duckdb.DuckDBPyConnection, settings: Settings, stamp: st
     """
     snapshots = settings.snapshots
     building = snapshots / f".{stamp}.building"
-    shutil.rmtree(building, ignore_errors=True)
     building.mkdir(parents=True)
-    republication = compare_with_published(connection, _current(snapshots), settings.min_cell)
-    shown = suppress_tables(connection, settings.min_cell, republication)
-    republication.remember(connection, shown, stamp)
-    _write_file(connection, building / "normative.duckdb", PUBLIC_SCHEMAS, shown)
-    _write_file(connection, building / "research.duckdb", SCHEMAS, {})
-    os.chmod(building / "research.duckdb", 0o600)
-    _write_dictionary(building)
-    _write_for_readers(building)
-    for path in building.iterdir():
-        _sync(path)
+    try:
+        _write_snapshot(connection, settings, building, stamp)
+    except BaseException:
+        shutil.rmtree(building, ignore_errors=True)
+        raise
     os.replace(building, snapshots / stamp)
     _switch_current(snapshots, stamp)
     for old in list_snapshots(snapshots)[:-KEPT_SNAPSHOTS]:
@@ -58,6 +65,32 @@ def publish(connection: duckdb.DuckDBPyConnection, settings: Settings, stamp: st
         for old in snapshots_to_destroy(settings):
             shutil.rmtree(old)
     return snapshots / stamp
+
+
+def _write_snapshot(connection: duckdb.DuckDBPyConnection, settings: Settings, building: Path, stamp: str) -> None:
+    """All files of a snapshot, synced."""
+    republication = compare_with_published(connection, _current(settings.snapshots), settings.min_cell)
+    shown = suppress_tables(connection, settings.min_cell, republication)
+    republication.remember(connection, shown, stamp)
+    _write_file(connection, building / "normative.duckdb", PUBLIC_SCHEMAS, shown)
+    _write_file(connection, building / "research.duckdb", SCHEMAS, {})
+    os.chmod(building / "research.duckdb", 0o600)
+    _record_changes(connection, settings, building, stamp)
+    _write_dictionary(building)
+    _write_for_readers(building)
+    write_checksums(building)
+    for path in building.iterdir():
+        _sync(path)
+
+
+def _record_changes(connection: duckdb.DuckDBPyConnection, settings: Settings, building: Path, stamp: str) -> None:
+    """How the numbers of the file just written differ from the current ones: into the warehouse and both files."""
+    changes = compare_published(building / "normative.duckdb", settings.published_file("normative"))
+    changes = changes.assign(snapshot=stamp)
+    insert(connection, "meta.published_change", changes)
+    for name in ("normative.duckdb", "research.duckdb"):
+        with duckdb.connect(str(building / name)) as file:
+            insert(file, "meta.published_change", changes)
 
 
 def _current(snapshots: Path) -> Path | None:
@@ -143,6 +176,26 @@ def _write_for_readers(folder: Path) -> None:
         (folder / "methods.md").write_text(write_methods(connection), encoding="utf-8")
         for name, page in render_tables(connection).items():
             (folder / f"{name}.html").write_text(page, encoding="utf-8")
+
+
+def write_checksums(folder: Path) -> None:
+    """SHA-256 of every file of a snapshot, in the form that `sha256sum --check` reads."""
+    lines = [f"{_hash_file(path)}  {path.name}" for path in sorted(folder.iterdir())]
+    (folder / CHECKSUMS).write_text("\n".join([*lines, ""]), encoding="utf-8")
+
+
+def find_damaged_files(folder: Path) -> list[str]:
+    """Names of a snapshot's files that are not what was published, or are gone."""
+    lines = (folder / CHECKSUMS).read_text(encoding="utf-8").splitlines()
+    written = {name: sha256 for sha256, name in (line.split("  ", 1) for line in lines)}
+    return [
+        name for name, sha256 in written.items() if not (folder / name).is_file() or _hash_file(folder / name) != sha256
+    ]
+
+
+def _hash_file(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _sync(path: Path) -> None:

@@ -26,6 +26,7 @@ class Settings(BaseSettings):
     hash_pseudonyms: bool = False
     correct_swaps: bool = False
     destroy_snapshots: bool = False
+    stable_minutes: float = Field(60, ge=0)
 
     @property
     def local_workers(self) -> int:
@@ -53,6 +54,11 @@ class Settings(BaseSettings):
         return self.home / "warehouse.rewrite"
 
     @property
+    def rebuild_marker(self) -> Path:
+        """Exists while the warehouse is being built anew: all releases are due."""
+        return self.home / "warehouse.rebuilding"
+
+    @property
     def withdrawals(self) -> Path:
         """Tombstones, and what the steward has to destroy."""
         return self.home / "withdrawals"
@@ -75,6 +81,16 @@ class Settings(BaseSettings):
     def find_model(self, name: str) -> str:
         """The folder of a model of this installation; any other name as it is: one the package brings, or a folder."""
         return str(self.models / name) if (self.models / name / "manifest.json").is_file() else name
+
+    def published_file(self, kind: str) -> Path | None:
+        """The current snapshot's aggregate ("normative") or participant-level ("research") file; None before the first."""
+        path = (self.snapshots / "current").resolve() / f"{kind}.duckdb"
+        return path if path.is_file() else None
+
+    @property
+    def acceptances_file(self) -> Path:
+        """Releases accepted despite their completeness or drift: release, reason, accepted_at."""
+        return self.home / "acceptances.jsonl"
 
     def read_promotions(self) -> list[dict]:
         """Promotions of models, the oldest first: model, model_version, promoted_at, despite_scores, scores."""

@@ -88,7 +88,7 @@ def forget(
     """
     _restore_tombstones(connection, settings.withdrawals)
     if restore_memory(connection, settings.snapshots):
-        _forget_remembered(connection, identity)
+        forget_remembered(connection, identity)
     stored_ids = {delivered_id: identity.pseudonym(delivered_id) for delivered_id in delivered_ids}
     tombstones = _bury(connection, release, identity, stored_ids)
     if not stored_ids and not len(tombstones):
@@ -124,7 +124,7 @@ def _restore_tombstones(connection: duckdb.DuckDBPyConnection, folder: Path) -> 
             insert(connection, "raw.withdrawal", pd.read_csv(path, dtype=str, usecols=TOMBSTONE_COLUMNS))
 
 
-def _forget_remembered(connection: duckdb.DuckDBPyConnection, identity: Identity) -> None:
+def forget_remembered(connection: duckdb.DuckDBPyConnection, identity: Identity) -> None:
     """Remove persons who withdrew after the snapshot that the memory of published cells came from."""
     known = connection.execute(
         "SELECT DISTINCT participant_id FROM marts.published_value WHERE study = ?", [identity.study]

@@ -19,9 +19,11 @@ from dagster_project.defs.releases import Release, open_release, releases
 from dagster_project.identity import Identity
 from dagster_project.imaging_intake import ImagingDoor
 from dagster_project.intake_issue import Issues
+from dagster_project.rerun import Rerun, requeue
 from dagster_project.settings import load_settings
 from dagster_project.warehouse import Warehouse, count_rows, insert, transaction
 from dagster_project.withdrawal import Withdrawn, forget
+from models.segmentation.inference import open_model
 
 RAW_TABLES = (
     "release",
@@ -41,7 +43,7 @@ VERIFICATION_DEADLINE_S = 600
     partitions_def=releases,
     can_subset=False,
 )
-def intake(context: dg.AssetExecutionContext, warehouse: Warehouse):
+def intake(context: dg.AssetExecutionContext, warehouse: Warehouse, config: Rerun):
     """Read every door of a release; what cannot be read is a row of raw.intake_issue, the rest goes on."""
     settings = load_settings()
     release = open_release(settings.releases, context.partition_key)
@@ -50,11 +52,12 @@ def intake(context: dg.AssetExecutionContext, warehouse: Warehouse):
     with warehouse.connect() as connection:
         register(connection, release)
         forget(connection, settings, release.name, identity, read_withdrawn_ids(release, issues))
+        n_again = requeue(connection, settings, release, identity, open_model(settings.model).model_version, config)
         withdrawn = Withdrawn(connection, identity)
         take_in_tables(connection, release, identity, withdrawn, issues)
         record_profile_issues(connection, release, issues)
         door = ImagingDoor(connection, settings, release, identity, withdrawn, issues)
-        unchanged = door.take_in(context.log.info)
+        unchanged, n_read = door.take_in(context.log.info)
         AnnotationDoor(connection, settings, release, identity, withdrawn, issues).take_in(context.log.info)
         with transaction(connection):
             connection.execute(
@@ -64,9 +67,10 @@ def intake(context: dg.AssetExecutionContext, warehouse: Warehouse):
             insert(connection, "raw.intake_issue", issues.collect().assign(release=release.name))
         connection.execute("CHECKPOINT")
         for table in RAW_TABLES:
-            yield dg.MaterializeResult(
-                asset_key=["raw", table], metadata={"dagster/row_count": count_rows(connection, f"raw.{table}")}
-            )
+            metadata = {"dagster/row_count": count_rows(connection, f"raw.{table}")}
+            if table == "dixon_series":
+                metadata |= {"read": n_read, "done again": n_again}
+            yield dg.MaterializeResult(asset_key=["raw", table], metadata=metadata)
 
 
 def register(connection: duckdb.DuckDBPyConnection, release: Release) -> None:

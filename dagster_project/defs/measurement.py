@@ -6,12 +6,13 @@ import pandas as pd
 
 from dagster_project import engine
 from dagster_project.asset_specs import describe_table
+from dagster_project.batching import in_batches, stack
 from dagster_project.case_work import ImageCase, measure
 from dagster_project.cohort_intake import PROFILES, VALID_PROFILE_ROW, are_profiles_readable
 from dagster_project.defs.releases import Release, open_release, releases
 from dagster_project.identity import Identity
 from dagster_project.settings import load_settings
-from dagster_project.warehouse import Warehouse, count_rows, replace, transaction
+from dagster_project.warehouse import Warehouse, count_rows, replace_all, transaction
 from dagster_project.withdrawal import Withdrawn
 from models.segmentation.anatomy import LABELS
 from models.segmentation.inference import open_model
@@ -48,9 +49,14 @@ def measurement(context: dg.AssetExecutionContext, warehouse: Warehouse):
             for _, row in masks.iterrows()
         }
         outcomes = engine.open_engine(settings).run(measure, cases, MEASUREMENT_DEADLINE_S)
-        for done, outcome in enumerate(outcomes, start=1):
-            store(connection, outcome, cases[outcome.case], release.name)
-            context.log.info(f"{release.name}: {done} of {len(cases)} masks, {outcome.code or 'measured'}")
+        done = 0
+        for batch in in_batches(outcomes):
+            store_all(connection, [(outcome, cases[outcome.case]) for outcome in batch], release.name)
+            done += len(batch)
+            n_failed = sum(outcome.code is not None for outcome in batch)
+            context.log.info(
+                f"{release.name}: {done} of {len(cases)} masks; of the last {len(batch)} {n_failed} failed"
+            )
         connection.execute("CHECKPOINT")
         for table in ("csa_profile", "muscle"):
             n_rows = count_rows(connection, f"imaging.{table}")
@@ -122,13 +128,23 @@ def list_masks(connection: duckdb.DuckDBPyConnection, model_version: str, releas
 
 def store(connection: duckdb.DuckDBPyConnection, outcome: engine.Outcome, mask_sha256: str, release: str) -> None:
     """Replace the case's profile and muscles; a case that could not be measured has NULLs and the reason."""
-    case = outcome.case
-    key = dict(zip(KEYS, (case.study, case.participant_id, case.visit, case.model), strict=True))
-    if outcome.code:
-        profile = pd.DataFrame()
-        muscles = pd.DataFrame([{"compartment": c, "side": s, "reason": outcome.message} for c, s in LABELS])
-    else:
-        profile, muscles = outcome.result.profile, outcome.result.muscles
+    store_all(connection, [(outcome, mask_sha256)], release)
+
+
+def store_all(connection: duckdb.DuckDBPyConnection, outcomes: list[tuple[engine.Outcome, str]], release: str) -> None:
+    """`store` for some cases, each with the hash of its mask, in one transaction."""
+    keys, muscles, measured, profiles = [], [], [], []
+    for outcome, mask_sha256 in outcomes:
+        case = outcome.case
+        key = dict(zip(KEYS, (case.study, case.participant_id, case.visit, case.model), strict=True))
+        keys.append(key | {"release": release, "mask_sha256": mask_sha256})
+        if outcome.code:
+            muscles.append(pd.DataFrame([{"compartment": c, "side": s, "reason": outcome.message} for c, s in LABELS]))
+        else:
+            muscles.append(outcome.result.muscles)
+            measured.append(key | {"release": release})
+            profiles.append(outcome.result.profile)
+    cases = pd.DataFrame(keys)[list(KEYS)]
     with transaction(connection):
-        replace(connection, "imaging.csa_profile", key, profile.assign(release=release))
-        replace(connection, "imaging.muscle", key, muscles.assign(release=release, mask_sha256=mask_sha256))
+        replace_all(connection, "imaging.csa_profile", cases, stack(profiles, measured))
+        replace_all(connection, "imaging.muscle", cases, stack(muscles, keys))

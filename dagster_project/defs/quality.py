@@ -1,7 +1,7 @@
 """Automatic quality control of measured cases: verdicts, the overlay figure, and whole fat-water swaps undone where allowed.
 
 What belongs here: which cases are judged, storing, and the run's worst cases as a montage. The checks are
-`models.measurement.quality`'s. A case is judged once for each mask: a later release or threshold rewrites no old verdict.
+`models.measurement.quality`'s. A mask is inspected once; changed limits are applied to the stored values of the release's cases.
 """
 
 import base64
@@ -15,12 +15,13 @@ from PIL import Image
 
 from dagster_project import engine
 from dagster_project.asset_specs import describe_table
+from dagster_project.batching import in_batches, stack
 from dagster_project.case_work import ImageCase, QualityCase, inspect
 from dagster_project.catalog import SQL
 from dagster_project.defs.releases import releases
 from dagster_project.defs.statistics import refill
 from dagster_project.settings import Settings, load_settings
-from dagster_project.warehouse import Warehouse, count_rows, insert, transaction
+from dagster_project.warehouse import Warehouse, count_rows, replace_all, transaction
 from models.measurement.quality import NOT_INSPECTED, Finding, Threshold, judge, read_thresholds
 from models.segmentation.inference import open_model
 from models.statistics.exclusion import regress_exclusion
@@ -29,9 +30,22 @@ DEADLINE_S = 600
 THRESHOLDS = SQL / "ref" / "threshold.csv"
 KEYS = ("study", "participant_id", "visit", "model_version")
 N_WORST, TILE_PX = 6, 640
+# As `models.measurement.quality.judge`.
+APPLY_LIMITS = """
+UPDATE imaging.quality AS judged
+SET warn_limit = in_force.warn_limit, fail_limit = in_force.fail_limit, verdict = CASE
+    WHEN value IS NULL OR isnan(value) THEN 'pass'
+    WHEN direction = 'above' AND value > in_force.fail_limit OR direction = 'below' AND value < in_force.fail_limit THEN 'fail'
+    WHEN direction = 'above' AND value > in_force.warn_limit OR direction = 'below' AND value < in_force.warn_limit THEN 'warn'
+    ELSE 'pass'
+END
+FROM in_force
+WHERE judged.check_name = in_force.check_name AND judged.release = $release
+    AND (judged.warn_limit, judged.fail_limit) IS DISTINCT FROM (in_force.warn_limit, in_force.fail_limit)
+"""
 
 
-@dg.asset(**describe_table("ref.threshold"), group_name="ref")
+@dg.asset(**describe_table("ref.threshold"), group_name="ref", deps=[["raw", "release"]])
 def threshold(warehouse: Warehouse) -> dg.MaterializeResult:
     return refill(warehouse, "ref.threshold", lambda _: pd.read_csv(THRESHOLDS))
 
@@ -45,17 +59,29 @@ def threshold(warehouse: Warehouse) -> dg.MaterializeResult:
 def quality(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.MaterializeResult:
     settings = load_settings()
     with warehouse.connect() as connection:
+        n_rejudged = apply_limits(connection, pd.read_csv(THRESHOLDS), context.partition_key)
         cases = list_cases(connection, settings, context.partition_key)
         n_corrected = 0
         hashes = {case.image: mask_sha256 for case, mask_sha256 in cases}
         outcomes = engine.open_engine(settings).run(inspect, [case for case, _ in cases], DEADLINE_S)
-        for done, outcome in enumerate(outcomes, start=1):
-            n_corrected += record(connection, outcome, hashes[outcome.case.image], context.partition_key)
-            context.log.info(f"{context.partition_key}: {done} of {len(cases)} cases, {outcome.code or 'judged'}")
+        done = 0
+        for batch in in_batches(outcomes):
+            judged = [(outcome, hashes[outcome.case.image]) for outcome in batch]
+            n_corrected += record_all(connection, judged, context.partition_key)
+            done += len(batch)
+            n_failed = sum(outcome.code is not None for outcome in batch)
+            context.log.info(
+                f"{context.partition_key}: {done} of {len(cases)} cases; of the last {len(batch)} {n_failed} failed"
+            )
         connection.execute("CHECKPOINT")
         n_rows = count_rows(connection, "imaging.quality")
         worst = list_worst(connection, settings.home, context.partition_key)
-    metadata = {"judged": len(cases), "swaps_corrected": n_corrected, "dagster/row_count": n_rows}
+    metadata = {
+        "judged": len(cases),
+        "judged by new limits": n_rejudged,
+        "swaps_corrected": n_corrected,
+        "dagster/row_count": n_rows,
+    }
     if worst:
         metadata["worst_cases"] = dg.MetadataValue.md(draw_montage(worst))
     return dg.MaterializeResult(metadata=metadata)
@@ -78,6 +104,15 @@ def regress_sets(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
         for analysis_set, rows in persons.groupby("analysis_set")
     ]
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+
+
+def apply_limits(connection: duckdb.DuckDBPyConnection, thresholds: pd.DataFrame, release: str) -> int:
+    """Judge stored values of a release again where their limits are no longer those in force; returns how many values."""
+    connection.register("in_force", thresholds)
+    with transaction(connection):
+        (n_values,) = connection.execute(APPLY_LIMITS, {"release": release}).fetchone()
+    connection.unregister("in_force")
+    return n_values
 
 
 def list_cases(
@@ -123,23 +158,32 @@ def _read_limits() -> tuple[dict[str, Threshold], dict[str, str]]:
 
 def record(connection: duckdb.DuckDBPyConnection, outcome: engine.Outcome, mask_sha256: str, release: str) -> bool:
     """Replace the case's verdicts; enter an undone swap into the manifest, which queues the case again; returns whether."""
-    case = outcome.case.image
-    key = dict(zip(KEYS, (case.study, case.participant_id, case.visit, case.model), strict=True))
-    if outcome.code:
-        checks = judge({NOT_INSPECTED: Finding(1.0, outcome.message)}, outcome.case.thresholds)
-    else:
-        checks = outcome.result.checks
-    corrected = None if outcome.code else outcome.result.corrected
+    return record_all(connection, [(outcome, mask_sha256)], release) > 0
+
+
+def record_all(connection: duckdb.DuckDBPyConnection, outcomes: list[tuple[engine.Outcome, str]], release: str) -> int:
+    """`record` for some cases, each with the hash of its mask, in one transaction; returns how many swaps were undone."""
+    keys, verdicts, corrected = [], [], []
+    for outcome, mask_sha256 in outcomes:
+        case = outcome.case.image
+        key = dict(zip(KEYS, (case.study, case.participant_id, case.visit, case.model), strict=True))
+        keys.append(key | {"mask_sha256": mask_sha256, "release": release})
+        if outcome.code:
+            checks = judge({NOT_INSPECTED: Finding(1.0, outcome.message)}, outcome.case.thresholds)
+        else:
+            checks = outcome.result.checks
+            corrected += [(key, outcome.result.corrected)] if outcome.result.corrected else []
+        verdicts.append(checks)
     with transaction(connection):
-        connection.execute(f"DELETE FROM imaging.quality WHERE ({', '.join(KEYS)}) = (?, ?, ?, ?)", list(key.values()))
-        insert(connection, "imaging.quality", checks.assign(**key, mask_sha256=mask_sha256, release=release))
-        for contrast, image_sha256 in (corrected or {}).items():
-            connection.execute(
-                "UPDATE raw.dixon_series SET image_sha256 = ?, is_swap_corrected = true"
-                " WHERE (study, participant_id, visit, contrast, release) = (?, ?, ?, ?, ?)",
-                [image_sha256, case.study, case.participant_id, case.visit, contrast, release],
-            )
-    return corrected is not None
+        replace_all(connection, "imaging.quality", pd.DataFrame(keys)[list(KEYS)], stack(verdicts, keys))
+        for key, hashes in corrected:
+            for contrast, image_sha256 in hashes.items():
+                connection.execute(
+                    "UPDATE raw.dixon_series SET image_sha256 = ?, is_swap_corrected = true"
+                    " WHERE (study, participant_id, visit, contrast, release) = (?, ?, ?, ?, ?)",
+                    [image_sha256, *list(key.values())[:3], contrast, release],
+                )
+    return len(corrected)
 
 
 def list_worst(connection: duckdb.DuckDBPyConnection, home: Path, release: str) -> list[Path]:

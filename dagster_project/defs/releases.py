@@ -17,6 +17,7 @@ from models.imaging.layout import LAYOUTS
 
 releases = dg.DynamicPartitionsDefinition(name="release")
 RELEASE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+COMPLETE_MARKER = "_COMPLETE"
 STUDY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _-]{0,63}")
 
 
@@ -69,13 +70,14 @@ def open_release(releases_folder: Path, name: str) -> Release:
 
 def _fingerprint(folder: Path) -> str:
     digest = hashlib.sha256()
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+    for path in sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / COMPLETE_MARKER):
         status = path.stat()
         digest.update(f"{path.relative_to(folder)}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
     return digest.hexdigest()
 
 
 _per_release = dg.AssetSelection.groups("intake", "imaging")
+COHORT = dg.AssetSelection.all() - _per_release - dg.AssetSelection.groups("training")
 
 release_update = dg.define_asset_job(
     "release_update",
@@ -84,7 +86,7 @@ release_update = dg.define_asset_job(
 )
 cohort_update = dg.define_asset_job(
     "cohort_update",
-    selection=dg.AssetSelection.all() - _per_release - dg.AssetSelection.groups("training"),
+    selection=COHORT,
     description="Marts, statistics, norms and a published snapshot of everything taken in.",
 )
 

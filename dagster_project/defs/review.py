@@ -9,7 +9,7 @@ import duckdb
 import pandas as pd
 
 from dagster_project import engine
-from dagster_project.asset_specs import describe_table
+from dagster_project.asset_specs import FOLLOWS, describe_table
 from dagster_project.case_work import ImageCase, inspect, measure
 from dagster_project.correction import corrected_mask_path, take_in_correction
 from dagster_project.defs import measurement, quality
@@ -34,7 +34,7 @@ OF_MASKS = ("segmentation", "csa_profile", "muscle", "quality")
             **describe_table(f"imaging.{table}"),
             group_name="review",
             deps=[["imaging", "segmentation"], ["imaging", "quality"], ["ref", "review_reason"], ["raw", "withdrawal"]],
-        )
+        ).replace_attributes(automation_condition=FOLLOWS)
         for table in TABLES
     ],
     can_subset=False,

@@ -8,22 +8,26 @@ import duckdb
 import pandas as pd
 
 from dagster_project import engine
+from dagster_project.adoption import adopt, as_segmented, list_lying
 from dagster_project.asset_specs import describe_table
+from dagster_project.batching import in_batches
 from dagster_project.case_work import ImageCase, probe_precision, segment
 from dagster_project.defs.releases import releases
 from dagster_project.model_registry import register
 from dagster_project.run_summary import summarise_seconds
 from dagster_project.settings import Settings, load_settings
-from dagster_project.warehouse import Warehouse, count_rows, insert, transaction
-from models.segmentation.inference import open_model
+from dagster_project.warehouse import Warehouse, count_rows, replace_all, transaction
+from models.segmentation.inference import Model, open_model
 
 SEGMENTATION_DEADLINE_S = 1800
+ADOPTION_DEADLINE_S = 600
 MAX_ATTEMPTS = 3
 TRIED_AT_ONCE = ("out_of_memory", "worker_died")
 MAX_FAILURE_PCT = 5.0
 N_PROBES = 3
 
 KEY = dg.AssetKey(["imaging", "segmentation"])
+KEYS = ["study", "participant_id", "visit", "model_version"]
 COMPLETE = dg.AssetCheckSpec(
     "complete",
     asset=KEY,
@@ -50,23 +54,39 @@ def segmentation(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.
     model_version, workers = model.model_version, engine.open_engine(settings, takes_turns=True)
     with warehouse.connect() as connection:
         register(connection, model)
+        n_adopted = adopt_masks(connection, workers, model, list_cases(connection, settings, model_version, release))
         cases = list_cases(connection, settings, model_version, release)
         precision = choose_precision(connection, workers, model_version, cases)
         done = []
-        for outcome in segment_all(workers, [replace(case, precision=precision) for case in cases]):
-            record(connection, outcome, model_version)
-            done.append(outcome)
-            message = f"{release}: {len(done)} of {len(cases)} cases, {outcome.code or 'segmented'}"
+        for batch in in_batches(segment_all(workers, [replace(case, precision=precision) for case in cases])):
+            record(connection, batch, model_version)
+            done += batch
+            n_failed = sum(outcome.code is not None for outcome in batch)
+            message = f"{release}: {len(done)} of {len(cases)} cases; of the last {len(batch)} {n_failed} failed"
             context.log_event(dg.AssetObservation(KEY, description=message, partition=release))
         connection.execute("CHECKPOINT")
         return dg.MaterializeResult(
             metadata={
                 "precision": precision,
+                "found on disk": n_adopted,
                 "dagster/row_count": count_rows(connection, "imaging.segmentation"),
                 **summarise_seconds(done),
             },
             check_results=check_release(connection, model_version, release),
         )
+
+
+def adopt_masks(
+    connection: duckdb.DuckDBPyConnection, workers: engine.Engine, model: Model, cases: list[ImageCase]
+) -> int:
+    """Enter masks that lie on disk into the ledger; returns how many. A damaged one is left to the segmentation."""
+    n_adopted = 0
+    for batch in in_batches(workers.run(adopt, list_lying(cases, model), ADOPTION_DEADLINE_S)):
+        whole = [as_segmented(outcome) for outcome in batch if outcome.code is None]
+        if whole:
+            record(connection, whole, model.model_version)
+        n_adopted += len(whole)
+    return n_adopted
 
 
 def list_cases(
@@ -122,10 +142,17 @@ def segment_all(workers: engine.Engine, cases: list[ImageCase]) -> Iterator[engi
         yield from workers.run(segment, again, SEGMENTATION_DEADLINE_S)
 
 
-def record(connection: duckdb.DuckDBPyConnection, outcome: engine.Outcome, model_version: str) -> None:
-    """Replace the case's row of the ledger."""
+def record(connection: duckdb.DuckDBPyConnection, outcomes: list[engine.Outcome], model_version: str) -> None:
+    """Replace the rows of cases in the ledger, in one transaction; of several attempts at a case the last counts."""
+    rows = pd.DataFrame([_describe(outcome, model_version) for outcome in outcomes]).drop_duplicates(KEYS, keep="last")
+    with transaction(connection):
+        replace_all(connection, "imaging.segmentation", rows[KEYS], rows)
+
+
+def _describe(outcome: engine.Outcome, model_version: str) -> dict:
+    """A case's row of the ledger."""
     case, mask = outcome.case, outcome.result
-    row = {
+    return {
         "study": case.study,
         "participant_id": case.participant_id,
         "visit": case.visit,
@@ -142,12 +169,6 @@ def record(connection: duckdb.DuckDBPyConnection, outcome: engine.Outcome, model
         "precision": case.precision if mask else None,
         "is_low_memory": case.is_low_memory,
     }
-    with transaction(connection):
-        connection.execute(
-            "DELETE FROM imaging.segmentation WHERE (study, participant_id, visit, model_version) = (?, ?, ?, ?)",
-            [case.study, case.participant_id, case.visit, model_version],
-        )
-        insert(connection, "imaging.segmentation", pd.DataFrame([row]))
 
 
 def check_release(connection: duckdb.DuckDBPyConnection, model_version: str, release: str) -> list[dg.AssetCheckResult]:

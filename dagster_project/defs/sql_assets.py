@@ -3,9 +3,13 @@
 import dagster as dg
 
 from dagster_project.asset_specs import describe_table
-from dagster_project.catalog import SQL, Table, compile_catalog
+from dagster_project.catalog import Table, compile_catalog
+from dagster_project.checks import Check, list_checks
 from dagster_project.lineage import describe_lineage
 from dagster_project.warehouse import Warehouse, count_rows, transaction
+
+# A registry that reads no table is written anew with every release.
+REGISTRY_DEPS = [["raw", "release"]]
 
 
 def build_asset(table: Table) -> dg.AssetsDefinition:
@@ -14,7 +18,7 @@ def build_asset(table: Table) -> dg.AssetsDefinition:
     @dg.asset(
         **describe_table(table.full_name),
         group_name=table.schema,
-        deps=[upstream.split(".") for upstream in sorted(table.upstream)],
+        deps=[upstream.split(".") for upstream in sorted(table.upstream)] or REGISTRY_DEPS,
     )
     def fill(warehouse: Warehouse) -> dg.MaterializeResult:
         with warehouse.connect() as connection:
@@ -29,15 +33,15 @@ def build_asset(table: Table) -> dg.AssetsDefinition:
     return fill
 
 
-def build_check(name: str, sql: str) -> dg.AssetChecksDefinition:
-    """The asset check of `<schema>__<table>__<check>`: no violating row. The first comment line is its description."""
-    schema, table, check = name.split("__")
-    description, _, query = sql.removeprefix("--").partition("\n")
+def build_check(check: Check) -> dg.AssetChecksDefinition:
+    """The asset check of a file: no violating row."""
 
-    @dg.asset_check(asset=dg.AssetKey([schema, table]), name=check, description=description.strip(), blocking=True)
+    @dg.asset_check(
+        asset=dg.AssetKey([check.schema, check.table]), name=check.name, description=check.description, blocking=True
+    )
     def find_violations(warehouse: Warehouse) -> dg.AssetCheckResult:
         with warehouse.connect() as connection:
-            (n_violations,) = connection.execute(f"SELECT count(*) FROM ({query.strip().rstrip(';')})").fetchone()
+            n_violations = check.count_violations(connection)
         return dg.AssetCheckResult(passed=n_violations == 0, metadata={"violations": n_violations})
 
     return find_violations
@@ -47,8 +51,7 @@ def build_check(name: str, sql: str) -> dg.AssetChecksDefinition:
 def sql_tables() -> dg.Definitions:
     """All derived tables and all checks."""
     derived = [table for table in compile_catalog().tables.values() if table.query]
-    checks = {path.stem: path.read_text(encoding="utf-8") for path in sorted((SQL / "checks").glob("*.sql"))}
     return dg.Definitions(
         assets=[build_asset(table) for table in derived],
-        asset_checks=[build_check(name, sql) for name, sql in checks.items()],
+        asset_checks=[build_check(check) for check in list_checks()],
     )

@@ -1,5 +1,6 @@
 """The pinned analysis set and the cohort statistics of it, each table by a function of `models.statistics`."""
 
+import json
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -47,6 +48,19 @@ def _list_measures(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
             with suppress(participants.UnreadableTable):  # the intake of the release has said so
                 frames.append(participants.read_measures(path).rows.assign(kind="declared"))
     return pd.concat(frames).drop_duplicates("measure")
+
+
+@dg.asset(**describe_table("ref.acceptance"), group_name="ref", deps=[["raw", "release"]])
+def acceptance(warehouse: Warehouse) -> dg.MaterializeResult:
+    return refill(warehouse, "ref.acceptance", lambda _: _list_acceptances())
+
+
+def _list_acceptances() -> pd.DataFrame:
+    path = load_settings().acceptances_file
+    if not path.is_file():
+        return pd.DataFrame()
+    lines = pd.DataFrame([json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()])
+    return lines.assign(accepted_at=pd.to_datetime(lines["accepted_at"]).dt.tz_localize(None))
 
 
 @dg.asset(**describe_table("ref.analysis_set"), group_name="ref", deps=[["marts", "muscle_phenotype"]])

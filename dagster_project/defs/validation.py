@@ -11,7 +11,7 @@ import duckdb
 import pandas as pd
 
 from dagster_project import engine
-from dagster_project.asset_specs import describe_table
+from dagster_project.asset_specs import FOLLOWS, describe_table
 from dagster_project.case_work import ImageCase
 from dagster_project.defs.segmentation import choose_precision
 from dagster_project.defs.statistics import refill
@@ -128,7 +128,7 @@ WHERE comparison = 'automatic' AND model_version = $model
             **describe_table(f"imaging.{table}"),
             group_name="validation",
             deps=[["raw", "annotation"], ["raw", "dixon_series"], ["imaging", "segmentation"]],
-        )
+        ).replace_attributes(automation_condition=FOLLOWS)
         for table in ("segmentation_score", "agreement_pair")
     ],
     can_subset=False,

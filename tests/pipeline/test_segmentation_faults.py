@@ -69,7 +69,7 @@ def ledger(tmp_path_factory):
     connection = duckdb.connect()
     declare_schema(connection)
     for outcome in segment_all(FaultyEngine(2), list(cases.values())):
-        record(connection, outcome, MODEL)
+        record(connection, [outcome], MODEL)
     yield connection, cases
     connection.close()
 
