@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -147,6 +148,12 @@ def declare(connection: duckdb.DuckDBPyConnection, table: str, sql: str) -> None
             connection.execute(statement)
         elif table.startswith("ref."):
             connection.execute(f"INSERT INTO {table} BY NAME {statement.query}")
+
+
+@pytest.fixture(autouse=True)
+def main_module(monkeypatch):
+    """Streamlit puts its script in the place of `__main__`; processes that later tests start would run it."""
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
 
 
 @pytest.fixture(scope="session")

@@ -150,6 +150,7 @@ def test_a_reader_works_through_cases_by_keyboard_alone(browser, address, home):
     page.close()
 
 
+@pytest.mark.browser
 def test_the_next_case_shows_within_300_ms(browser, address, home):
     """At one key every 500 ms, faster than anyone reads; a key pressed twice counts once; all that was said is on disk."""
     page = open_page(browser, address, "reader=r2&cases=Every+case")
