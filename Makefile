@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 export MYONORM_HOME ?= $(CURDIR)/data
 
-.PHONY: demo test faults faults-long lint update plan rebuild doctor verify accept annotate dashboard dagster bench train-phantom export test-duckdb2 norms-report train correct test-browser screenshots
+.PHONY: demo test test-long faults faults-long lint update plan rebuild doctor verify accept annotate dashboard dagster bench train-phantom export test-duckdb2 norms-report train correct test-browser screenshots
 
 .venv/ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -16,6 +16,10 @@ demo: .venv/ready
 
 test: lint
 	$(BIN)/python -m pytest --quiet --durations=5
+
+# Also what takes minutes: training a small model through its assets, further whole updates.
+test-long: .venv/ready
+	$(BIN)/python -m pytest --quiet --durations=5 -m "not faults and not browser"
 
 # Long: kills of drivers, nodes, workers and runs (15, or 50), full disks, damage.
 faults faults-long: .venv/ready
