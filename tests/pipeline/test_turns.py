@@ -49,7 +49,7 @@ def segment_timed(timed: TimedCase) -> StoredMask:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(case_work, "count_turns", lambda *_: 1)
-        patch.setattr(case_work, "_read_dixon", log("read", case_work._read_dixon))
+        patch.setattr(case_work, "read_dixon", log("read", case_work.read_dixon))
         patch.setattr(case_work, "write_volume", log("write", case_work.write_volume))
         patch.setattr(Segmenter, "_run_networks", log("network", Segmenter._run_networks))
         return case_work.segment(timed.image)
