@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 export MYONORM_HOME ?= $(CURDIR)/data
 
-.PHONY: demo test test-long faults faults-long lint update plan rebuild doctor verify accept annotate dashboard dagster bench train-phantom export test-duckdb2 norms-report train correct test-browser screenshots
+.PHONY: demo test test-pipeline test-rest test-long faults faults-long lint update plan rebuild doctor verify accept annotate dashboard dagster bench train-phantom export test-duckdb2 norms-report train correct test-browser screenshots
 
 .venv/ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -14,8 +14,15 @@ export MYONORM_HOME ?= $(CURDIR)/data
 demo: .venv/ready
 	$(BIN)/python -m dagster_project.demo
 
+# Two halves side by side: tests of whole updates wait for processes and disks much of the time.
 test: lint
-	$(BIN)/python -m pytest --quiet --durations=5
+	$(MAKE) --no-print-directory --jobs=2 test-pipeline test-rest
+
+test-pipeline: .venv/ready
+	$(BIN)/python -m pytest --quiet --durations=5 tests/pipeline tests/faults
+
+test-rest: .venv/ready
+	$(BIN)/python -m pytest --quiet --durations=5 --ignore=tests/pipeline --ignore=tests/faults
 
 # Also what takes minutes: training a small model through its assets, further whole updates.
 test-long: .venv/ready
