@@ -16,7 +16,7 @@ demo: .venv/ready
 
 # Two halves side by side: tests of whole updates wait for processes and disks much of the time.
 test: lint
-	$(MAKE) --no-print-directory --jobs=2 test-pipeline test-rest
+	OMP_NUM_THREADS=1 $(MAKE) --no-print-directory --jobs=2 test-pipeline test-rest
 
 test-pipeline: .venv/ready
 	$(BIN)/python -m pytest --quiet --durations=5 tests/pipeline tests/faults
