@@ -90,7 +90,9 @@ def test_run_shows_progress_outcomes_and_checks_and_the_next_does_what_is_missin
 
     observations = instance.fetch_observations(dg.AssetRecordsFilter(KEY, asset_partitions=[RELEASE]), limit=10)
     progress = sorted(record.asset_observation.description for record in observations.records)
-    assert [line.partition(",")[0] for line in progress] == [f"{RELEASE}: {i} of 3 cases" for i in (1, 2, 3)]
+    batches = [re.fullmatch(rf"{RELEASE}: (\d) of 3 cases; of the last (\d) (\d) failed", line) for line in progress]
+    counts = np.array([batch.groups() for batch in batches], int)
+    assert counts[-1, 0] == 3 and (counts[:, 0] == counts[:, 1].cumsum()).all() and counts[:, 2].sum() == 1
 
     (materialization,) = result.asset_materializations_for_node("imaging__segmentation")
     metadata = materialization.metadata
