@@ -119,7 +119,8 @@ def _list_scores(research: duckdb.DuckDBPyConnection) -> str:
         who = {"test": "model, held out", "out_of_fold": "model, out of fold"}.get(
             validation, comparison.replace("_", "-")
         )
-        lines.append(f"  {compartment:8s}{side:6s}  {'    '.join(cells)}   {who}, n = {n}")
+        row = "    ".join(f"{cell or '-':13s}" for cell in cells)
+        lines.append(f"  {compartment:8s}{side:6s}  {row}   {who}, n = {n}")
     return "\n".join(lines)
 
 
