@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 export MYONORM_HOME ?= $(CURDIR)/data
 
-.PHONY: demo test test-pipeline test-rest test-long faults faults-long lint update plan rebuild doctor verify accept annotate dashboard dagster bench train-phantom export test-duckdb2 norms-report train correct test-browser screenshots
+.PHONY: demo test test-pipeline test-rest test-training faults faults-long lint update plan rebuild doctor verify accept annotate dashboard dagster bench train-phantom export test-duckdb2 norms-report train correct test-browser screenshots
 
 .venv/ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -24,9 +24,9 @@ test-pipeline: .venv/ready
 test-rest: .venv/ready
 	$(BIN)/python -m pytest --quiet --durations=5 --ignore=tests/pipeline --ignore=tests/faults
 
-# Also what takes minutes: training a small model through its assets, further whole updates.
-test-long: .venv/ready
-	$(BIN)/python -m pytest --quiet --durations=5 -m "not faults and not browser"
+# From annotated cases to a model through the assets; minutes.
+test-training: .venv/ready
+	$(BIN)/python -m pytest --quiet --durations=5 -m training
 
 # Long: kills of drivers, nodes, workers and runs (15, or 50), full disks, damage.
 faults faults-long: .venv/ready

@@ -149,7 +149,6 @@ def test_second_run_changes_nothing(published):
     assert (published.home / "snapshots" / "current").resolve() == before
 
 
-@pytest.mark.long
 def test_verdicts_and_a_corrected_mask_come_in_without_a_new_delivery(published):
     """A reader rejects 200002 and takes a rejection of 200003 back; a mask of 200001 is corrected; one line is no reading."""
     ledger = {row[0]: row for row in published.query("SELECT participant_id, mask_sha256 FROM imaging.segmentation")}

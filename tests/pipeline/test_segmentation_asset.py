@@ -111,7 +111,6 @@ def test_run_shows_progress_outcomes_and_checks_and_the_next_does_what_is_missin
     assert mask_file(cases["1"]).stat().st_mtime_ns == written
 
 
-@pytest.mark.faults
 def test_killed_driver_loses_at_most_the_cases_in_flight_and_no_voxel(home):
     """SIGKILL of the driver in mid-run; the next run does just what is missing."""
     cases = fill(home, [f"{i}" for i in range(1, 7)])

@@ -26,7 +26,7 @@ from models.segmentation import training
 from models.segmentation.inference import load_weights, open_model
 from tests.pipeline.assets import COARSE, Assets, environment
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.training
 
 ROOT = Path(__file__).parents[2]
 WHO = ("100001", "100002", "100003", "100004", "100005", "100006")

@@ -138,7 +138,6 @@ def test_the_new_norms_are_compared_with_the_last(before):
         assert old.execute("SELECT count(*) FROM norms.shift WHERE comparison = 'last publication'").fetchone() == (0,)
 
 
-@pytest.mark.long
 def test_a_warehouse_built_anew_does_not_bring_the_person_back_and_listed_snapshots_are_destroyed(before, monkeypatch):
     """The latter where the setting says so."""
     monkeypatch.setenv("MYONORM_DESTROY_SNAPSHOTS", "1")
@@ -151,7 +150,6 @@ def test_a_warehouse_built_anew_does_not_bring_the_person_back_and_listed_snapsh
     assert cell(before) == (None, None, "withheld (fewer than 10 persons changed)")
 
 
-@pytest.mark.long
 def test_norms_off_calibration_block_the_publication_and_the_last_snapshot_stays(before):
     """A measure with two humps, which no skewed bell describes."""
     rng = np.random.default_rng(1)
