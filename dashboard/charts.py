@@ -162,19 +162,21 @@ def centile_curves(
     )
     layers += _end_labels(curves, hue, x, y)
     layers.append(_reading(curves, x, x_title, persons))
-    is_inside = at is not None and wide.index.min() <= at <= wide.index.max()
-    if is_inside:
-        person = alt.Chart(pd.DataFrame({"x": [at], "value": [value]}))
-        layers.insert(0, person.mark_rule(color=look.muted, strokeDash=[2, 4]).encode(x))
-        if value is not None:
-            layers.append(
-                person.mark_circle(size=280, color=look.ink, opacity=1, stroke=look.background, strokeWidth=3).encode(
-                    x,
-                    y,
-                    tooltip=[alt.Tooltip("x:Q", title=x_title, format=".1f"), alt.Tooltip("value:Q", title=y_title)],
-                )
-            )
+    if at is not None and wide.index.min() <= at <= wide.index.max():
+        line, *point = _person(at, value, x, y, look)
+        layers = [line, *layers, *point]
     return alt.layer(*layers)
+
+
+def _person(at: float, value: float | None, x: alt.X, y: alt.Y, look: Look) -> list[alt.Chart]:
+    """Return a line at the person's x, and a point where there is a value."""
+    person = alt.Chart(pd.DataFrame({"x": [at], "value": [value]}))
+    line = person.mark_rule(color=look.muted, strokeDash=[2, 4]).encode(x)
+    if value is None:
+        return [line]
+    texts = [alt.Tooltip("x:Q", title=x["title"], format=".1f"), alt.Tooltip("value:Q", title=y["title"])]
+    point = person.mark_circle(size=280, color=look.ink, opacity=1, stroke=look.background, strokeWidth=3)
+    return [line, point.encode(x, y, tooltip=texts)]
 
 
 def banded_percentiles(
