@@ -152,15 +152,16 @@ def test_a_reader_works_through_cases_by_keyboard_alone(browser, address, home):
 
 @pytest.mark.browser
 def test_the_next_case_shows_within_300_ms(browser, address, home):
-    """At one key every 500 ms, faster than anyone reads; a key pressed twice counts once; all that was said is on disk."""
+    """At one key every 500 ms, faster than anyone reads, once the next pictures are there; a key pressed twice counts once; all that was said is on disk."""
     page = open_page(browser, address, "reader=r2&cases=Every+case")
     page.evaluate(STOPWATCH)
+    time.sleep(2)
     for _ in range(10):
         page.keyboard.press("Enter")
         time.sleep(0.5)
     waits = page.evaluate("window.waits")
     print(f"review_next_case_ms: median {statistics.median(waits):.0f}, largest {max(waits):.0f}")
-    assert len(waits) == 10 and sorted(waits)[-2] < LIMIT_MS
+    assert len(waits) == 10 and max(waits) < LIMIT_MS
     for _ in range(3):
         page.keyboard.press("Enter")
         page.keyboard.press("Enter")
