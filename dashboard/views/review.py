@@ -364,7 +364,7 @@ def describe(
 def describe_line(line) -> dict[str, str]:
     """Return a failed or warned check in words."""
     unit = "" if line.unit == "1" else f" {snapshot.readable_unit(line.unit)}"
-    where = f": {line.detail}" if line.detail else ""
+    where = f": {line.detail}" if pd.notna(line.detail) else ""
     return {"verdict": line.verdict, "text": f"{line.label} {line.value:.3g}{unit} (limit {line.limit:g}){where}"}
 
 

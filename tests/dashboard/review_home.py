@@ -34,8 +34,8 @@ FROM range({n}) AS r (i);
 INSERT INTO imaging.quality BY NAME
 SELECT 'synthetic' AS study, (700000 + i)::VARCHAR AS participant_id, '30' AS visit, 'v1' AS model_version, check_name,
     if(i < {n_suspicious} AND check_name = 'islands_pct', 20 - i, 0) AS value, warn_limit, fail_limit,
-    if(check_name = 'islands_pct' AND i < {n_suspicious}, if(i < 3, 'fail', 'warn'), 'pass') AS verdict,
-    'left psoas' AS detail, sha256(i::VARCHAR) AS mask_sha256, 'demo-1' AS release
+    if(check_name = 'islands_pct' AND i < {n_suspicious}, if(i < 3, 'fail', 'warn'), if(i = 0, 'warn', 'pass')) AS verdict,
+    if(check_name = 'islands_pct', 'left psoas', NULL) AS detail, sha256(i::VARCHAR) AS mask_sha256, 'demo-1' AS release
 FROM range({n}) AS r (i), ref.threshold WHERE check_name IN ('islands_pct', 'holes_pct');
 INSERT INTO imaging.csa_profile BY NAME
 SELECT 'synthetic' AS study, (700000 + i)::VARCHAR AS participant_id, '30' AS visit, 'v1' AS model_version, compartment, side,

@@ -64,7 +64,8 @@ def test_cases_come_with_picture_checks_and_profile(research, app):
     data = desk(open_review(app, reader="r1"))
     first = data["cases"][0]
     assert data["n_open"] == N_SUSPICIOUS and len(data["order"]) == 6
-    assert first["title"].startswith("700000") and first["lines"][0]["verdict"] == "fail"
+    assert first["title"].startswith("700000") and [line["verdict"] for line in first["lines"]] == ["fail", "warn"]
+    assert first["lines"][0]["text"].endswith(": left psoas") and first["lines"][1]["text"].endswith(")")
     assert len(first["profile"]) == 4 and len(first["image"]) > 10_000
     assert [reason["reason"] for reason in data["reasons"]][:2] == ["segmentation", "junction"]
 
