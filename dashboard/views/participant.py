@@ -49,7 +49,7 @@ JOIN norms.lms USING (measure, sex, age_years)
 WHERE measure = $measure AND sex = $sex AND value IS NOT NULL AND centile.bmi_kg_m2 IS NULL AND lms.bmi_kg_m2 IS NULL
 """
 CHECKS = """
-SELECT check_name, label, unit, value, verdict, detail
+SELECT check_name, label, unit, value, verdict
 FROM imaging.quality
 JOIN ref.threshold USING (check_name)
 WHERE participant_id = $participant AND study = $study AND visit = $visit AND model_version = $model AND verdict <> 'pass'
